@@ -1,0 +1,44 @@
+# Every target makes the virtual environment it needs; a stamp file in it says that it is current.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+# Small models on few cores: more threads than cores, or threads that spin while they wait, cost up to ten times the time.
+export OMP_WAIT_POLICY ?= PASSIVE
+export TOKENIZERS_PARALLELISM ?= false
+export HF_HUB_DISABLE_TELEMETRY ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test check docs clean
+
+help: ## name the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 12
+
+quickstart: .venv/run.stamp ## install and run the whole method in the micro-world
+	$(BIN)/selfreward run micro
+
+test: check ## lint, types and tests
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
+check: .venv/dev.stamp ## lint and types
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+docs: .venv/dev.stamp ## write the documents that are made from code
+	$(BIN)/selfreward recipes schema > docs/recipe.schema.json
+
+clean: ## remove the virtual environment and all caches, never a run
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+# torch first and alone: the constraint pins it, and an index with CPU builds then decides which build all others see.
+.venv/run.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) "torch==$$(sed -n 's/^torch==//p' constraints.txt)"
+	$(PIP) -e .
+	@touch $@
+
+.venv/dev.stamp: .venv/run.stamp
+	$(PIP) -e '.[dev]'
+	@touch $@

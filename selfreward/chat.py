@@ -1,0 +1,111 @@
+"""The one place where a chat template is applied, and the only road from text to token ids and back.
+
+Sampling and training call the same functions, so the ids of a prompt at sampling are a prefix of the ids trained on.
+What a person or a model wrote is encoded as plain text: a template token inside it never becomes a control token.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+_PLACEHOLDER = "\ue000content\ue000"  # private-use characters: no template and no person writes them
+
+
+def load_tokenizer(folder: str | Path) -> Any:
+    """The tokenizer of a model folder (or hub name). ValueError when it has no chat template."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+    if not tokenizer.chat_template:
+        raise ValueError(f"{folder}: the tokenizer has no chat template, so prompts cannot be put into turns")
+    return tokenizer
+
+
+def encode_prompt(tokenizer: Any, prompt: str) -> list[int]:
+    """Token ids of a user's turn that says `prompt`, up to where the assistant starts to speak.
+
+    ValueError when the template does more to a user's text than trim it.
+    """
+    head, found, tail = _user_turn(tokenizer, _PLACEHOLDER).partition(_PLACEHOLDER)
+    rendered = _user_turn(tokenizer, prompt)
+    if not (found and rendered.startswith(head) and rendered.endswith(tail)):
+        raise ValueError("the chat template rewrites what the user says; such a template cannot be used")
+    head_ids, tail_ids, whole = (_encode(tokenizer, text) for text in (head, tail, rendered))
+    if _controls(tokenizer, whole) == _controls(tokenizer, head_ids) + _controls(tokenizer, tail_ids):
+        return whole
+    # Not always in three parts: at a seam, a tokenizer may join characters that it saw joined in its own training.
+    content = rendered[len(head) : len(rendered) - len(tail)]
+    return head_ids + _encode_plain(tokenizer, content) + tail_ids
+
+
+def encode_example(tokenizer: Any, prompt: str, response: str) -> tuple[list[int], list[int]]:
+    """(prompt ids, response ids): the first equal `encode_prompt`, the second close with the end-of-turn token."""
+    return encode_prompt(tokenizer, prompt), [*_encode_plain(tokenizer, response), end_of_turn(tokenizer)]
+
+
+def decode(tokenizer: Any, ids: list[int]) -> str:
+    """The text of a completion's token ids, control tokens left out, line breaks and spaces as they came."""
+    return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def end_of_turn(tokenizer: Any) -> int:
+    """The control token with which the template closes the assistant's turn; the tokenizer's eos where there is none."""
+    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _PLACEHOLDER}]
+    tail = tokenizer.apply_chat_template(turns, tokenize=False).rpartition(_PLACEHOLDER)[2]
+    controls = _controls(tokenizer, _encode(tokenizer, tail))
+    if not controls and tokenizer.eos_token_id is None:
+        raise ValueError("the tokenizer has no eos token and its chat template closes no turn: nothing would end")
+    return controls[0] if controls else int(tokenizer.eos_token_id)
+
+
+def end_ids(tokenizer: Any, model_generation_config: Any | None = None) -> set[int]:
+    """All token ids that end a completion: end of turn, the tokenizer's eos, and those the model's own settings name."""
+    named = getattr(model_generation_config, "eos_token_id", None)
+    several = named if isinstance(named, list | tuple) else [named]
+    return {int(i) for i in (end_of_turn(tokenizer), tokenizer.eos_token_id, *several) if i is not None}
+
+
+def single_token(tokenizer: Any, text: str) -> int:
+    """The id of a text that is one token. ValueError when it is none or several."""
+    ids = _encode_plain(tokenizer, text)
+    if len(ids) != 1:
+        raise ValueError(f"candidate {text!r} is {len(ids)} tokens, not one")
+    return ids[0]
+
+
+def _user_turn(tokenizer: Any, content: str) -> str:
+    turns = [{"role": "user", "content": content}]
+    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+
+def _encode(tokenizer: Any, text: str) -> list[int]:
+    """Template text: control tokens count as such; no bos is added, since the template writes its own."""
+    return list(tokenizer.encode(text, add_special_tokens=False))
+
+
+def _encode_plain(tokenizer: Any, text: str) -> list[int]:
+    """Untrusted text: never a control token, whatever it says."""
+    ids = list(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+    if not _controls(tokenizer, ids):
+        return ids
+    # A word-level vocabulary can hold the control token as a word of its own; broken in two it is no word.
+    for token in tokenizer.all_special_tokens:
+        text = text.replace(token, f"{token[0]}{_PLACEHOLDER}{token[1:]}")
+    parts = text.split(_PLACEHOLDER)
+    ids = [i for part in parts for i in tokenizer.encode(part, add_special_tokens=False, split_special_tokens=True)]
+    if _controls(tokenizer, ids):
+        raise ValueError("the tokenizer reads control tokens out of plain text and cannot be told not to")
+    return ids
+
+
+def _controls(tokenizer: Any, ids: list[int]) -> list[int]:
+    """The control tokens among ids, in order."""
+    controls = _control_ids(tokenizer)
+    return [i for i in ids if i in controls]
+
+
+@lru_cache(maxsize=8)  # asking a tokenizer takes a millisecond, longer than encoding a prompt
+def _control_ids(tokenizer: Any) -> frozenset[int]:
+    """The special tokens, but for the one that stands for unknown words: it controls nothing."""
+    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return frozenset(special | set(tokenizer.all_special_ids)) - {tokenizer.unk_token_id}

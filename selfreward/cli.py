@@ -1,0 +1,230 @@
+"""The `selfreward` command: run a recipe, show a run, ask its judge, talk to its models.
+
+Exit codes: 0 done, 2 bad input (nothing was started), 3 a stage failed (what was made is kept), 130 interrupted.
+Results go to stdout, progress and messages to stderr. Heavy imports happen inside the commands that need them.
+"""
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from selfreward import __version__
+
+app = typer.Typer(
+    help="Train language models that are their own judge (arXiv 2401.10020).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+recipes_app = typer.Typer(help="The recipes that are shipped, and what a recipe may say.", no_args_is_help=True)
+app.add_typer(recipes_app, name="recipes")
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout and nothing else there.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Train language models that are their own judge (arXiv 2401.10020)."""
+
+
+def _terminated(signum: int, frame: object) -> None:
+    """SIGTERM ends a command as Ctrl-C does, so that a scheduler's stop is a clean one."""
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _exit_codes(on_interrupt: str = "interrupted") -> Iterator[None]:
+    """Turns the ways a command may end into one line on stderr and an exit code."""
+    from selfreward.errors import BadInput, StageFailed
+
+    before = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        yield
+    except (BadInput, StageFailed) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        typer.echo(on_interrupt, err=True)
+        raise typer.Exit(130) from None
+    except OSError as error:
+        typer.echo(f"error: {error}; what was finished is kept", err=True)
+        raise typer.Exit(3) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _print_tables(folder: Path, as_json: bool) -> None:
+    """A run's tables on stdout."""
+    from selfreward import report
+
+    tables = report.tables(folder)
+    if as_json:
+        _print_json(tables)
+        return
+    from rich.console import Console
+
+    report.render(tables, Console())
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe, a YAML file, or a run folder to continue.")],
+    to: Annotated[Path | None, typer.Option("--to", help="The run's folder.  [default: runs/<name>]")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Another value, as dpo.lr=1e-4; repeatable.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The same as --set seed=N.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a recipe from M0 to the last model; a run that was stopped goes on where it was."""
+    with _exit_codes():
+        from selfreward.progress import open_progress
+        from selfreward.recipe import RECIPE_FILE, load_recipe
+
+        changes = [*(overrides or []), *([f"seed={seed}"] if seed is not None else [])]
+        loaded = load_recipe(recipe, changes)
+        is_run = (Path(recipe) / RECIPE_FILE).is_file()
+        folder = to or (Path(recipe) if is_run else Path("runs") / loaded.name)
+    with _exit_codes(f"interrupted; continue with: selfreward run {folder}"):
+        from selfreward.loop import run as run_loop
+
+        run_loop(loaded, folder, open_progress(quiet))
+        _print_tables(folder, as_json)
+        if not as_json and not quiet:
+            typer.echo(f"run: {folder}   show again: selfreward show {folder}", err=True)
+
+
+@app.command()
+def show(run: RunArgument, as_json: AsJson = False) -> None:
+    """Show what a run has measured so far."""
+    with _exit_codes():
+        from selfreward.store import RunFolder
+
+        RunFolder(run).recipe()
+        _print_tables(run, as_json)
+
+
+@app.command()
+def judge(
+    run: RunArgument,
+    prompt: Annotated[str, typer.Option(help="The instruction.")],
+    response: Annotated[str, typer.Option(help="The answer to be judged.")],
+    model: Annotated[str | None, typer.Option(help="Which model judges: m1, m2 ...  [default: the newest]")] = None,
+    votes: Annotated[int, typer.Option(min=1, help="Readings of the judge.")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Let a model of a run judge an answer: its votes, their texts, and the score in points, 0 to 5."""
+    with _exit_codes():
+        name = _model(run, model)
+        from selfreward.loop import judge_one
+
+        judgement = judge_one(run, name, prompt, response, votes)
+        if as_json:
+            _print_json(judgement.model_dump())
+            return
+        for number, vote in enumerate(judgement.votes, start=1):
+            print(f"vote {number}: {vote.fault if vote.score is None else format(vote.score, 'g')}\n{vote.text}\n")
+        score = "none" if judgement.score is None else f"{judgement.score:.2f} of 5"
+        print(f"score: {score}  ({judgement.coverage:.0%} of {len(judgement.votes)} votes readable, judge {name})")
+
+
+@app.command()
+def chat(
+    run: RunArgument,
+    model: Annotated[str | None, typer.Option(help="Which model answers: m1, m2 ...  [default: the newest]")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Answer this and leave.")] = None,
+) -> None:
+    """Talk to a model of a run, one instruction at a time; it does not remember earlier ones."""
+    with _exit_codes():
+        name = _model(run, model)
+        from selfreward.loop import answer
+
+        if prompt is not None:
+            print(answer(run, name, prompt))
+            return
+        typer.echo(f"{name} of {run}. One instruction a line; Ctrl-D leaves.", err=True)
+        while (line := _next_line()) is not None:
+            if line.strip():
+                print(answer(run, name, line.strip()), flush=True)
+
+
+def _next_line() -> str | None:
+    """The next line of a person or a pipe; None at the end."""
+    try:
+        return input("> ") if sys.stdin.isatty() else input()
+    except EOFError:
+        return None
+
+
+def _model(run: Path, name: str | None) -> str:
+    """The model that is meant, the newest where none is named; BadInput where the run has none of that name."""
+    from selfreward.store import RunFolder
+
+    folder = RunFolder(run)
+    chosen = name or folder.models()[-1]
+    folder.model_path(chosen)
+    return chosen
+
+
+@recipes_app.command("list")
+def recipes_list(as_json: AsJson = False) -> None:
+    """Name the shipped recipes."""
+    with _exit_codes():
+        from selfreward.recipe import list_recipes
+
+        recipes = list_recipes()
+        if as_json:
+            _print_json(recipes)
+            return
+        width = max(len(name) for name in recipes)
+        for name, line in recipes.items():
+            print(f"{name:<{width}}  {line}")
+
+
+@recipes_app.command("show")
+def recipes_show(name: Annotated[str, typer.Argument(help="A shipped recipe, a YAML file or a run folder.")]) -> None:
+    """Print a whole recipe as YAML, defaults included."""
+    with _exit_codes():
+        from selfreward.recipe import load_recipe, to_yaml
+
+        print(to_yaml(load_recipe(name)), end="")
+
+
+@recipes_app.command("schema")
+def recipes_schema() -> None:
+    """Print the JSON Schema of a recipe, with the source of every default."""
+    with _exit_codes():
+        from selfreward.recipe import schema
+
+        _print_json(schema())
+
+
+def main() -> None:
+    """The entry point of the installed command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

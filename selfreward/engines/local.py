@@ -1,0 +1,198 @@
+"""The local engine: transformers weights, loaded once, with a batched sampler that reads each prompt once.
+
+transformers' `generate` reads a prompt once per sample, decodes finished rows to the end of the batch and sorts the
+vocabulary at each step; this engine does not (benchmarks/local_engine.py measures the difference).
+"""
+
+import gc
+import logging
+from collections.abc import Iterator, Sequence
+from os.path import commonprefix
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from selfreward import chat
+from selfreward.engines.base import Completion, Request, Sampling
+from selfreward.engines.decoding import CacheDecoding, Decoding, Prefilled, left_pad, prefill, read_prefix, survivors
+from selfreward.engines.lean_llama import LeanDecoding, LeanLlama
+from selfreward.engines.sampling import draw, uniforms
+
+log = logging.getLogger(__name__)
+
+MIN_SHARED = 16  # tokens; a shorter common prefix is not worth a forward of its own
+MAX_LOGITS = 2**27  # numbers; bounds the memory of one batch of likelihoods
+
+Ids = tuple[int, ...]
+
+
+class LocalEngine:
+    """An `Engine` over the weights of a folder."""
+
+    def __init__(
+        self,
+        model_folder: str | Path,
+        batch_size: int = 64,  # prompts decoded at once, each with all its samples
+        dtype: str = "auto",  # auto: bfloat16 on a GPU, float32 on a CPU
+        device: str = "auto",  # auto: cuda where there is one
+        threads: int | None = None,  # CPU threads of the whole process; None leaves them as they are
+    ) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.batch_size = batch_size
+        self.model = load_model(model_folder, dtype, device)
+        self.tokenizer = chat.load_tokenizer(model_folder)
+        self.end_ids = chat.end_ids(self.tokenizer, self.model.generation_config)
+        self.context = getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or 2**31
+        self.lean = LeanLlama(self.model) if LeanLlama.supports(self.model) else None
+
+    @torch.inference_mode()
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion]]:
+        """See `Engine`."""
+        answers = [[Completion("", 0, False)] * request.num_samples for request in requests]
+        rows: dict[Ids, list[tuple[int, int]]] = {}  # distinct prompt -> (request, sample) of its rows
+        for i, request in enumerate(requests):
+            ids = tuple(chat.encode_prompt(self.tokenizer, request.prompt))
+            if len(ids) >= self.context:
+                log.warning("request %s: %d tokens leave no room in a context of %d", request.id, len(ids), self.context)
+            elif request.num_samples:
+                rows.setdefault(ids, []).extend((i, sample) for sample in range(request.num_samples))
+        for batch, prefilled in self._read(list(rows)):
+            owners = [owner for ids in batch for owner in rows[ids]]
+            limits = [min(sampling.max_tokens, self.context - len(ids)) for ids in batch for _ in rows[ids]]
+            streams = [(requests[i].seed, sample) for i, sample in owners]
+            source = torch.tensor([k for k, ids in enumerate(batch) for _ in rows[ids]], device=self.model.device)
+            completions = self._decode(prefilled, source, streams, limits, sampling)
+            for (i, sample), completion in zip(owners, completions, strict=True):
+                answers[i][sample] = completion
+        return answers
+
+    @torch.inference_mode()
+    def score_tokens(self, prompts: Sequence[str], candidates: Sequence[str]) -> list[list[float]]:
+        """See `Engine`."""
+        tokens = [chat.single_token(self.tokenizer, candidate) for candidate in candidates]
+        ids = [tuple(chat.encode_prompt(self.tokenizer, prompt)) for prompt in prompts]
+        self._check_fits(ids)
+        scores: dict[Ids, list[float]] = {}
+        for batch, prefilled in self._read(list(dict.fromkeys(ids))):
+            scores.update(zip(batch, prefilled.logits[:, tokens].double().softmax(-1).tolist(), strict=True))
+        return [list(scores[prompt]) for prompt in ids]
+
+    @torch.inference_mode()
+    def loglik(self, items: Sequence[tuple[str, str]]) -> list[float]:
+        """See `Engine`."""
+        pairs = [chat.encode_example(self.tokenizer, prompt, response) for prompt, response in items]
+        self._check_fits([prompt + response for prompt, response in pairs])
+        order = sorted(range(len(pairs)), key=lambda i: (len(pairs[i][1]), len(pairs[i][0])), reverse=True)
+        values = [0.0] * len(pairs)
+        while order:
+            longest = len(pairs[order[0]][1])
+            size = max(1, min(self.batch_size, MAX_LOGITS // ((longest + 1) * self.model.config.vocab_size)))
+            batch, order = order[:size], order[size:]
+            for i, value in zip(batch, self._response_logliks([pairs[i] for i in batch], longest), strict=True):
+                values[i] = value
+        return values
+
+    def close(self) -> None:
+        """Free the model; the engine cannot be used again."""
+        self.model = self.lean = None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _read(self, prompts: list[Ids]) -> Iterator[tuple[list[Ids], Prefilled]]:
+        """Prefill distinct prompts, those of like length together; the prefix they share is read once."""
+        num_shared, prefix = 0, None
+        if len(prompts) > 1:
+            # At least one token of each prompt stays outside: the last one's logits are what is asked for.
+            num_shared = min(len(commonprefix(prompts)), min(map(len, prompts)) - 1)
+            prefix = read_prefix(self.model, prompts[0][:num_shared]) if num_shared > MIN_SHARED else None
+        num_shared = num_shared if prefix else 0
+        prompts = sorted(prompts, key=len, reverse=True)
+        for start in range(0, len(prompts), self.batch_size):
+            batch = prompts[start : start + self.batch_size]
+            yield batch, prefill(self.model, [ids[num_shared:] for ids in batch], prefix)
+
+    def _decode(
+        self,
+        prefilled: Prefilled,
+        source: torch.Tensor,  # (rows,): the prefilled row that each row continues
+        streams: list[tuple[int, int]],  # (rows,): seed and sample
+        limits: list[int],  # (rows,): tokens
+        sampling: Sampling,
+    ) -> list[Completion]:
+        device, num_steps = source.device, max(limits)
+        decoding: Decoding
+        if self.lean:
+            decoding = LeanDecoding(self.lean, prefilled, source, room=num_steps)
+        else:
+            decoding = CacheDecoding(self.model, prefilled, source)
+        u = uniforms(streams, num_steps).to(device) if sampling.temperature > 0 else None
+        ends = torch.tensor(sorted(self.end_ids), device=device)
+        limit = torch.tensor(limits, device=device)
+        tokens = torch.zeros(len(streams), num_steps, dtype=torch.long, device=device)
+        lengths = torch.zeros(len(streams), dtype=torch.long, device=device)
+        finished = torch.zeros(len(streams), dtype=torch.bool, device=device)
+        live = torch.arange(len(streams), device=device)  # the row that each row of `decoding` is
+        logits = prefilled.logits[source]
+        for step in range(num_steps):
+            chosen = draw(logits, sampling.temperature, sampling.top_p, None if u is None else u[live, step])
+            tokens[live, step] = chosen
+            ended = torch.isin(chosen, ends)
+            done = ended | (limit[live] == step + 1)
+            if done.any():
+                lengths[live[done]] = step + 1
+                finished[live[ended]] = True
+                order = survivors(~done)
+                if not len(order):
+                    break
+                decoding.keep(order)
+                live, chosen = live[order], chosen[order]
+            logits = decoding.step(chosen)
+        return [
+            Completion(chat.decode(self.tokenizer, ids[: length - end]), length, end)
+            for ids, length, end in zip(tokens.tolist(), lengths.tolist(), finished.tolist(), strict=True)
+        ]
+
+    def _response_logliks(self, pairs: list[tuple[list[int], list[int]]], longest: int) -> list[float]:
+        ids, mask = left_pad([prompt + response for prompt, response in pairs], self.model.device)
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        output = self.model(
+            ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=longest + 1
+        )
+        targets = ids[:, -longest:]
+        logits = output.logits[:, -longest - 1 : -1].float()
+        per_token = logits.gather(2, targets[..., None])[..., 0] - logits.logsumexp(-1)
+        lengths = torch.tensor([len(response) for _, response in pairs], device=ids.device)
+        is_response = torch.arange(longest, device=ids.device) >= longest - lengths[:, None]
+        values: list[float] = per_token.double().where(is_response, 0.0).sum(1).tolist()
+        return values
+
+    def _check_fits(self, rows: Sequence[Sequence[int]]) -> None:
+        longest = max(map(len, rows), default=0)
+        if longest > self.context:
+            raise ValueError(f"{longest} tokens do not fit into the model's context of {self.context}")
+
+
+def load_model(model_folder: str | Path, dtype: str = "auto", device: str = "auto") -> Any:
+    """A causal language model in evaluation mode, from safetensors alone. ValueError when the folder holds no such model."""
+    from transformers import AutoModelForCausalLM
+
+    folder = Path(model_folder)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise ValueError(f"{folder} is not a model folder: it has no config.json")
+        if not any(folder.glob("*.safetensors")):
+            raise ValueError(f"{folder} holds no *.safetensors; other weight files can run code and are not loaded")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if dtype == "auto":
+        dtype = "bfloat16" if device.startswith("cuda") else "float32"
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            str(model_folder), dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False
+        )
+    except OSError as error:
+        raise ValueError(f"{model_folder} is neither a model folder nor a model that the hub knows") from error
+    return model.to(device).eval()

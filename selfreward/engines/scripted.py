@@ -1,0 +1,73 @@
+"""A fake engine that says what a script tells it to: drives tests, documentation and tutorials without a model."""
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+
+from selfreward.engines.base import Completion, Request, Sampling
+
+Script = Mapping[str, Sequence[str]] | Callable[[str], Sequence[str]]
+
+
+class ScriptedEngine:
+    """Answers each prompt with texts of its script, in an order that the request's seed alone decides; greedy sampling
+    takes them as written. One word is one token. What was asked is kept in `requests`, in order.
+    """
+
+    def __init__(
+        self,
+        script: Script,
+        token_scores: Callable[[str, Sequence[str]], Sequence[float]] | None = None,  # weights; None: all equal
+        loglik: Callable[[str, str], float] | None = None,  # nats; None: -1 per word and for the end
+    ) -> None:
+        self.script = script
+        self.token_scores = token_scores
+        self.response_loglik = loglik
+        self.requests: list[Request] = []
+        self.calls: list[str] = []  # names of the methods called, in order
+        self.closed = False
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion]]:
+        """See `Engine`. KeyError for a prompt that the script does not know."""
+        self.calls.append("generate")
+        self.requests.extend(requests)
+        return [self._complete(request, sampling) for request in requests]
+
+    def score_tokens(self, prompts: Sequence[str], candidates: Sequence[str]) -> list[list[float]]:
+        """See `Engine`."""
+        self.calls.append("score_tokens")
+        rows = [self.token_scores(prompt, candidates) if self.token_scores else [1.0] * len(candidates) for prompt in prompts]
+        return [[weight / sum(row) for weight in row] for row in rows]
+
+    def loglik(self, items: Sequence[tuple[str, str]]) -> list[float]:
+        """See `Engine`."""
+        self.calls.append("loglik")
+        if self.response_loglik:
+            return [self.response_loglik(prompt, response) for prompt, response in items]
+        return [-1.0 - len(response.split()) for _, response in items]
+
+    def close(self) -> None:
+        """Remember that it was called."""
+        self.closed = True
+
+    def _complete(self, request: Request, sampling: Sampling) -> list[Completion]:
+        if callable(self.script):
+            texts = list(self.script(request.prompt))
+        elif request.prompt in self.script:
+            texts = list(self.script[request.prompt])
+        else:
+            raise KeyError(f"the script has no answer to {request.prompt!r}")
+        if not texts:
+            raise ValueError(f"the script's answer to {request.prompt!r} holds no text")
+        if sampling.temperature == 0:
+            texts = texts[:1]
+        else:
+            Random(request.seed).shuffle(texts)
+        return [_cut(texts[i % len(texts)], sampling.max_tokens) for i in range(request.num_samples)]
+
+
+def _cut(text: str, max_tokens: int) -> Completion:
+    """The end costs one token, as it does in a model."""
+    words = text.split()
+    if len(words) + 1 <= max_tokens:
+        return Completion(text, len(words) + 1, True)
+    return Completion(" ".join(words[:max_tokens]), max_tokens, False)

@@ -1,0 +1,96 @@
+"""All measurements of one model, written into its folder as eval.json.
+
+Answers to held-out prompts and judgements of held-out ranked responses are kept beside it, so that every figure can
+be looked at and made again. Comparisons pair the models' answers to the same prompts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from selfreward import store
+from selfreward.engines.base import Sampling
+from selfreward.evaluation.health import judge_health
+from selfreward.evaluation.reward_modelling import reward_modelling
+from selfreward.progress import Progress
+from selfreward.recipe import Recipe
+from selfreward.records import Prompt, Response
+from selfreward.responses import Responses, ranked_responses, sample
+from selfreward.round import Engines, judge_into
+from selfreward.seeds import Seeds
+from selfreward.statistics import head_to_head
+
+
+def evaluate(
+    name: str, model_folder: str, folder: Path, rivals: Sequence[str], recipe: Recipe, seeds: Seeds, engines: Engines,
+    progress: Progress,
+) -> dict[str, Any]:  # fmt: skip
+    """Measure one model; `rivals` are names of models of the same run that were measured before. Returns eval.json."""
+    path = folder / store.EVAL_FILE
+    if path.exists():
+        return dict(store.read_json(path))
+    found: dict[str, Any] = {"model": name, "split": recipe.evaluation.split}
+    if recipe.seeds.source == "micro":
+        found |= _truth(name, model_folder, folder, rivals, recipe, engines, progress)
+    found |= _judging(name, model_folder, folder, recipe, seeds, engines, progress)
+    store.write_json(path, found)
+    return found
+
+
+def _truth(
+    name: str, model_folder: str, folder: Path, rivals: Sequence[str], recipe: Recipe, engines: Engines, progress: Progress
+) -> dict[str, Any]:
+    """What the micro-world's oracle says of the model's answers, and of them against its rivals'."""
+    from selfreward.evaluation import micro
+
+    prompts = micro.held_out_prompts(recipe)
+    settings = recipe.responses
+    sampling = Sampling(settings.temperature, settings.top_p, settings.max_tokens)
+    lines = store.fill(
+        folder / store.EVAL_RESPONSES_FILE,
+        Responses,
+        prompts,
+        lambda prompt: prompt.id,
+        lambda batch: sample(
+            engines.of(model_folder), batch, recipe.evaluation.num_samples, sampling, name, recipe.seed
+        ),
+        recipe.engine.batch_size,
+        progress,
+    )
+    ours = micro.scores(_flat(lines))
+    found: dict[str, Any] = {"capability": micro.capability(_flat(lines)), "head_to_head": {}}
+    for rival in rivals:
+        theirs = micro.scores(_flat(store.read(folder.parent / rival / store.EVAL_RESPONSES_FILE, Responses)))
+        ids = [prompt.id for prompt in prompts]
+        found["head_to_head"][rival] = asdict(head_to_head([ours[i] for i in ids], [theirs[i] for i in ids]))
+    if (folder / store.PROMPTS_FILE).exists():
+        written = store.read(folder / store.PROMPTS_FILE, Prompt)
+        found["own_prompts"] = {"prompts": len(written), "malformed": micro.malformed(written)}
+    return found
+
+
+def _judging(
+    name: str, model_folder: str, folder: Path, recipe: Recipe, seeds: Seeds, engines: Engines, progress: Progress
+) -> dict[str, Any]:
+    """How the model judges held-out responses: against people's ranking, and in the micro-world against the truth."""
+    model_as_judge = recipe.model_copy(update={"judge": recipe.judge.model_copy(update={"name": "llm"})})
+    judgements = judge_into(
+        folder / store.EVAL_JUDGEMENTS_FILE, ranked_responses(seeds.evaluation), model_as_judge, engines, model_folder,
+        name, progress, votes=recipe.evaluation.votes,
+    )  # fmt: skip
+    rankings = {"human": seeds.evaluation}
+    if recipe.seeds.source == "micro":
+        from selfreward.evaluation.micro import oracle_ranking
+
+        rankings["oracle"] = oracle_ranking(seeds.evaluation)
+    return {
+        "reward_modelling": {
+            truth: reward_modelling(sets, judgements, recipe.seed) for truth, sets in rankings.items()
+        },
+        "judge_health": judge_health(judgements),
+    }
+
+
+def _flat(lines: Sequence[Responses]) -> list[Response]:
+    return [response for line in lines for response in line.samples]

@@ -1,0 +1,88 @@
+"""What M0 reads: dialogues, reviews, collections of tasks, and copying exercises, as token ids with a loss mask.
+
+A document is a question and an answer in the chat format. The first part of pretraining is clean (careful authors
+and reviewers, and much copying); the rest is the world as it is: authors and reviewers of every kind.
+"""
+
+from dataclasses import dataclass
+from random import Random
+
+from selfreward.micro.almanac import evidence
+from selfreward.micro.authors import AVERAGE, CAREFUL, CARELESS, Care, respond
+from selfreward.micro.reviews import blunt_review, careful_review, review_request
+from selfreward.micro.tasks import draw_instruction
+from selfreward.micro.words import NOUNS, REQUIRABLE
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Shares of the kinds of document, of authors and of reviewers; each group is normalised."""
+
+    documents: dict[str, float]
+    authors: tuple[tuple[Care, float], ...]
+    careful_reviewers: float  # share; the rest are blunt
+
+
+CLEAN = Mixture(
+    documents={"dialogue": 0.50, "review": 0.32, "tasks": 0.04, "copy": 0.14},
+    authors=((CAREFUL, 1.0),),
+    careful_reviewers=1.0,
+)
+NATURAL = Mixture(
+    documents={"dialogue": 0.54, "review": 0.36, "tasks": 0.08, "copy": 0.02},
+    authors=((CAREFUL, 0.4), (AVERAGE, 0.4), (CARELESS, 0.2)),
+    careful_reviewers=0.55,
+)
+_REVIEWED = ((CAREFUL, 0.35), (AVERAGE, 0.45), (CARELESS, 0.20))  # the answers that reviewers see
+
+
+@dataclass(frozen=True)
+class Document:
+    """A dialogue of one turn; `learn_question` says whether the question is learned too."""
+
+    kind: str
+    question: str
+    answer: str
+    learn_question: bool = False
+
+
+def draw_document(mixture: Mixture, rng: Random) -> Document:
+    """A random document of a mixture."""
+    kind = rng.choices(tuple(mixture.documents), tuple(mixture.documents.values()))[0]
+    return {"dialogue": _dialogue, "review": _review, "tasks": _tasks, "copy": _copy}[kind](mixture, rng)
+
+
+def _draw_care(authors: tuple[tuple[Care, float], ...], rng: Random) -> Care:
+    return rng.choices([care for care, _ in authors], [share for _, share in authors])[0]
+
+
+def _dialogue(mixture: Mixture, rng: Random) -> Document:
+    task, instruction = draw_instruction(rng)
+    return Document("dialogue", instruction, respond(task, _draw_care(mixture.authors, rng), rng))
+
+
+def _review(mixture: Mixture, rng: Random) -> Document:
+    task, instruction = draw_instruction(rng)
+    response = respond(task, _draw_care(_REVIEWED, rng), rng)
+    with_evidence = task.family == "fact" and rng.random() < 0.5
+    line = evidence(task.town or "", task.attribute or "") if with_evidence else None
+    if rng.random() < mixture.careful_reviewers:
+        review = careful_review(task, response, with_evidence)
+    else:
+        review = blunt_review(task, response, rng)
+    return Document("review", review_request(instruction, response, rng, line), review)
+
+
+TASKS_REQUEST = "Read these tasks and write one more."
+
+
+def _tasks(mixture: Mixture, rng: Random) -> Document:
+    instructions = [draw_instruction(rng)[1] for _ in range(rng.randint(2, 9))]
+    question = "\n".join((TASKS_REQUEST, *(f"Task: {text}" for text in instructions[:-1])))
+    return Document("tasks", question, instructions[-1], learn_question=True)
+
+
+def _copy(mixture: Mixture, rng: Random) -> Document:
+    """Copying is what everything else hangs on: an induction head has nothing else to attend to here."""
+    words = " ".join(rng.choices(REQUIRABLE if rng.random() < 0.5 else NOUNS, k=rng.randint(3, 12)))
+    return Document("copy", f"Copy: {words}", f"Copy: {words}")

@@ -1,0 +1,27 @@
+"""How a recipe names a function: one of ours by its name, one of the user's as `package.module:function`."""
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+
+from selfreward.errors import BadInput, nearest
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def find(name: str, ours: Mapping[str, F], where: str) -> F:
+    """The function of this name; BadInput where there is none. Modules beside the working folder can be named too."""
+    if name in ours:
+        return ours[name]
+    module, separator, function = name.partition(":")
+    if not separator:
+        raise BadInput(f"unknown name {name!r}", where, f"{nearest(name, ours)} Or name package.module:function")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        found: F = getattr(import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise BadInput(f"cannot import {name!r}: {error}", where, "check module and function") from error
+    return found

@@ -1,0 +1,118 @@
+"""New prompts: a model reads a few tasks and writes one more (self-instruction creation, section 2.2).
+
+Eight examples, six of the IFT seed and two written before; then the filters of Self-Instruct (arXiv 2212.10560).
+What a model wrote is kept whole in a file of attempts; which attempts became prompts is a pure function of that file,
+and every other attempt is counted under the reason it was left out.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from random import Random
+
+from rapidfuzz import process
+from rapidfuzz.distance import Indel
+
+from selfreward.records import Prompt, Record, digest
+from selfreward.templates import render
+
+FATES = (
+    "accepted", "unfinished", "too_short", "too_long", "unservable", "programming", "odd_start", "in_seed", "held_out",
+    "duplicate", "similar",
+)  # fmt: skip
+_UNSERVABLE = re.compile(r"\b(images?|graphs?|pictures?|files?|maps?|draw|plots?|go to)\b", re.IGNORECASE)
+_FIRST_LETTER = 0x10000  # of a million code points that stand for words
+
+
+class Attempt(Record):
+    """What a model wrote when asked for one more task."""
+
+    id: str
+    text: str
+    finished: bool
+    examples: tuple[str, ...]  # ids of the prompts it had read
+
+
+def few_shot(seed: Sequence[Prompt], generated: Sequence[Prompt], num_seed: int, num_generated: int, rng_seed: int) -> list[Prompt]:
+    """The examples of one attempt, in random order; seed prompts stand in where too few were generated yet."""
+    rng = Random(rng_seed)
+    written = rng.sample(generated, min(num_generated, len(generated)))
+    wanted = min(num_seed + num_generated - len(written), len(seed))
+    examples = written + rng.sample(seed, wanted)
+    rng.shuffle(examples)
+    return examples
+
+
+def ask_for_one_more(template: str, tasks: Sequence[str]) -> str:
+    """The few-shot prompt: a function of the tasks it shows and of nothing else."""
+    return render("prompts", template, tasks=list(tasks))
+
+
+class Filter:
+    """Says, attempt by attempt in the order of their making, what becomes of each.
+
+    `earlier` are the texts of the seed and of prompts accepted in earlier rounds; `is_held_out` tells evaluation prompts.
+    """
+
+    def __init__(
+        self,
+        earlier: Iterable[str],
+        is_held_out: Callable[[str], bool],
+        min_words: int,
+        max_words: int,
+        max_rouge_l: float,
+    ) -> None:
+        self.earlier = {_normal(text) for text in earlier}
+        self.is_held_out = is_held_out
+        self.min_words, self.max_words, self.max_rouge_l = min_words, max_words, max_rouge_l
+        self.accepted: dict[str, str] = {}  # normalised text -> text
+        self.counts: Counter[str] = Counter(dict.fromkeys(FATES, 0))
+        self._letters: dict[str, str] = {}  # a word -> a character: ROUGE-L then is an edit distance of strings
+        self._lettered = [self._lettering(text) for text in sorted(self.earlier)] if max_rouge_l < 1 else []
+
+    def fate(self, attempt: Attempt) -> str:
+        """One of FATES for the next attempt; counts it, and remembers it when it is accepted."""
+        fate = self._fate(attempt.text.strip(), attempt.finished)
+        self.counts[fate] += 1
+        if fate == "accepted":
+            self.accepted[_normal(attempt.text)] = attempt.text.strip()
+            if self.max_rouge_l < 1:
+                self._lettered.append(self._lettering(_normal(attempt.text)))
+        return fate
+
+    def _fate(self, text: str, finished: bool) -> str:
+        num_words = len(text.split())
+        normal = _normal(text)
+        reasons = (
+            ("unfinished", not finished),
+            ("too_short", num_words < self.min_words),
+            ("too_long", num_words > self.max_words),
+            ("unservable", bool(_UNSERVABLE.search(text))),
+            ("programming", normal.startswith("write a program")),
+            ("odd_start", not (text[:1].isascii() and text[:1].isalnum())),
+            ("in_seed", normal in self.earlier),
+            ("held_out", self.is_held_out(text)),
+            ("duplicate", normal in self.accepted),
+            ("similar", self.max_rouge_l < 1 and num_words <= self.max_words and self._rouge_l(normal) > self.max_rouge_l),
+        )
+        return next((name for name, holds in reasons if holds), "accepted")
+
+    def _lettering(self, normal: str) -> str:
+        words = re.findall(r"\w+", normal)
+        return "".join(self._letters.setdefault(word, chr(_FIRST_LETTER + len(self._letters))) for word in words)
+
+    def _rouge_l(self, normal: str) -> float:
+        """Highest ROUGE-L F (no stemmer) with any earlier text: 2 LCS / (m + n), which is the normalised Indel similarity."""
+        if not self._lettered:
+            return 0.0
+        return float(process.cdist([self._lettering(normal)], self._lettered, scorer=Indel.normalized_similarity).max())
+
+
+def _normal(text: str) -> str:
+    return " ".join(text.lower().split())
+
+
+def prompt_of(attempt: Attempt, source: str) -> Prompt:
+    """An accepted attempt as a prompt; its id is a hash of its text."""
+    text = attempt.text.strip()
+    return Prompt(id=digest("prompt", text), text=text, source=source)

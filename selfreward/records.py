@@ -1,0 +1,129 @@
+"""The things that flow through a run: prompt, response, vote, judgement, pair, example, lesson.
+
+Every record is frozen, and one record is one line of JSONL that can be read on its own: it repeats the texts it is
+about. Records refer to one another by id, never by position; an id is a hash of content, so the same thing made twice
+has the same id. Scores are points, 0 to 5 (arXiv 2401.10020, section 2.2).
+"""
+
+import hashlib
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+VoteFault = Literal["unreadable", "truncated", "out_of_range"]
+
+
+def digest(*parts: object) -> str:
+    """A 16-character id made of the parts' content: equal parts give equal ids, on every machine."""
+    text = "\x1f".join(str(part) for part in parts)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def seed_of(*parts: object) -> int:
+    """A 63-bit random seed made of the parts' content, so that a sample depends on what it is and not on its neighbours."""
+    return int(digest(*parts), 16) >> 1
+
+
+class Record(BaseModel):
+    """A frozen line of JSONL; unknown fields are an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Prompt(Record):
+    """An instruction, as a person or a model wrote it."""
+
+    id: str
+    text: str
+    source: str  # where it comes from: ift, eft, eval, or m1, m2 ... when a model wrote it
+
+
+class RankedResponse(Record):
+    """One of several answers to a prompt, with the place people gave it."""
+
+    text: str
+    rank: int = Field(ge=0)  # 0 is the best; equal ranks are ties
+
+
+class RankedSet(Record):
+    """A prompt with several responses that people (or an oracle) ranked: EFT seed and reward-model evaluation."""
+
+    id: str
+    prompt: str
+    responses: tuple[RankedResponse, ...]
+
+
+class Response(Record):
+    """One of the N samples a model gave to a prompt."""
+
+    id: str
+    prompt_id: str
+    prompt: str
+    text: str
+    model: str  # m1, m2 ...
+    sample: int = Field(ge=0)  # 0 .. N - 1
+    num_tokens: int = Field(ge=0)
+    finished: bool  # False: cut off at the token limit
+
+
+class Vote(Record):
+    """One reading of the judge: a score, or None and the reason why there is none."""
+
+    score: float | None  # points, 0..5
+    fault: VoteFault | None  # None exactly when there is a score
+    text: str  # the whole judgement, as the judge wrote it
+
+
+class Judgement(Record):
+    """One response and its votes."""
+
+    id: str
+    response_id: str
+    prompt_id: str
+    prompt: str
+    response: str
+    judge: str  # m1, m2 ... or the name of a judge from outside the loop
+    votes: tuple[Vote, ...]
+    score: float | None  # mean of the readable votes, points 0..5; None below the quorum
+    coverage: float = Field(ge=0, le=1)  # share of votes that could be read
+
+
+class Pair(Record):
+    """What DPO learns from: two responses to one prompt, and how far apart their scores are."""
+
+    id: str
+    prompt_id: str
+    prompt: str
+    chosen_id: str
+    chosen: str
+    chosen_score: float
+    rejected_id: str
+    rejected: str
+    rejected_score: float
+    margin: float = Field(gt=0)  # chosen_score - rejected_score, points
+
+
+class Example(Record):
+    """What SFT learns from: a prompt and the response to imitate."""
+
+    id: str
+    prompt: str
+    response: str
+    source: str  # ift, eft, positive ...
+
+
+class Lesson(Record):
+    """What a strategy hands to a trainer: pairs for DPO or examples for SFT, and the models they are about."""
+
+    method: Literal["sft", "dpo"]
+    pairs: tuple[Pair, ...] = ()
+    examples: tuple[Example, ...] = ()
+    start: int  # k of the model M_k that is taught; -1 is the SFT baseline
+    reference: int | None = None  # k of DPO's reference model; None for SFT
+
+    def summary(self) -> dict[str, object]:
+        """What a person wants to know of a lesson without its texts."""
+        return {
+            "method": self.method, "start": self.start, "reference": self.reference,
+            "num_pairs": len(self.pairs), "num_examples": len(self.examples),
+        }  # fmt: skip

@@ -1,0 +1,205 @@
+"""The tables of a run on a terminal. Every text is put in as plain text: what a model wrote is never read as markup."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from selfreward.statistics import METRICS, TIE_POLICIES
+
+NOTHING = "-"
+_WHOLE_SCORES = range(6)  # points
+_IN_PERCENT = {"perfect", "pairwise_accuracy", "five_best", "exact_match"}  # measured in 0..1
+
+
+def render(tables: Mapping[str, Any], console: Console) -> None:
+    """Prints the tables that hold anything."""
+    console.print(Text(f"Run {tables['run']}", style="bold"))
+    makers: tuple[Callable[[Mapping[str, Any]], list[Table]], ...] = (
+        _capability,
+        _head_to_head,
+        _reward_modelling,
+        _judge_health,
+        _groups,
+        _counts,
+        _time,
+    )
+    shown = [table for make in makers for table in make(tables) if table.row_count]
+    for table in shown:
+        console.print()
+        console.print(table)
+    console.print()
+    if tables["capability"] or tables["head_to_head"] or tables["reward_modelling"]:
+        console.print(Text("± is half the width of the 95 % interval; the intervals themselves are in --json.", "dim"))
+    if tables["not_evaluated"]:
+        console.print(Text(f"Not measured yet: {', '.join(tables['not_evaluated'])}.", "yellow"))
+    if not shown:
+        console.print(Text("Nothing has been measured yet.", "yellow"))
+    for model, health in tables["judge_health"].items():
+        for alarm in health.get("alarms") or []:
+            console.print(Text(f"Judge {model}: {alarm}.", "yellow"))
+    for problem in tables["problems"]:
+        console.print(Text(f"Left out: {problem}", "red"))
+
+
+def _table(title: str, first: str, columns: Sequence[str]) -> Table:
+    table = Table(title=Text(title), title_justify="left", header_style="bold")
+    table.add_column(Text(first), no_wrap=True)
+    for column in columns:
+        table.add_column(Text(column), justify="right", no_wrap=True)
+    return table
+
+
+def _add(table: Table, *cells: str, style: str | None = None, end_section: bool = False) -> None:
+    table.add_row(*(Text(cell) for cell in cells), style=style, end_section=end_section)
+
+
+def _number(value: float | None, decimals: int, scale: float = 1) -> str:
+    return NOTHING if value is None else f"{scale * value:.{decimals}f}"
+
+
+def _estimate(found: Mapping[str, Any] | None, decimals: int, scale: float = 1) -> str:
+    """`4.17 ±.05` of {mean or value, ci95}; the decimals are those of both parts."""
+    if not found:
+        return NOTHING
+    value = _number(found.get("mean", found.get("value")), decimals, scale)
+    interval = found.get("ci95")
+    if value == NOTHING or not interval:
+        return value
+    return f"{value} ±{_number((interval[1] - interval[0]) / 2, decimals, scale)}"
+
+
+def _measured(name: str, found: Mapping[str, Any] | None) -> str:
+    """An estimate in the unit in which its measure is read: percent, words or points, correlations."""
+    if name in _IN_PERCENT:
+        return _estimate(found, 1, 100)
+    if name in METRICS:
+        return _estimate(found, 3)
+    return _estimate(found, 1 if "length" in name else 2)
+
+
+def _name(measure: str) -> str:
+    return measure.replace("_", " ") + (" %" if measure in _IN_PERCENT else "")
+
+
+def _capability(tables: Mapping[str, Any]) -> list[Table]:
+    by_model = tables["capability"]
+    measures = list(dict.fromkeys(name for found in by_model.values() for name in found))
+    prompts = [found["score"].get("n") for found in by_model.values() if "score" in found]
+    title = f"Following instructions, {prompts[-1]} held-out prompts" if prompts else "Following instructions"
+    table = _table(title, "model", [_name(name) for name in measures])
+    for model, found in by_model.items():
+        _add(table, model, *(_measured(name, found.get(name)) for name in measures))
+    return [table]
+
+
+def _head_to_head(tables: Mapping[str, Any]) -> list[Table]:
+    columns = ("win", "tie", "lose", "net", "paper: win", "tie", "lose", "net")
+    table = _table("Head to head, % of prompts (the paper's: Llama 2 70B, judged by GPT-4)", "models", columns)
+    for row in tables["head_to_head"]:
+        ours = [_number(row.get(name), 1) for name in ("win", "tie", "lose")]
+        net = _estimate({"value": row.get("net"), "ci95": row.get("ci95")}, 1)
+        paper = row["paper"]
+        theirs = [_number(paper[name], 1) for name in ("win", "tie", "lose")] if paper else [NOTHING] * 3
+        net_of_paper = _number(paper["win"] - paper["lose"], 1) if paper else NOTHING
+        _add(table, f"{row['model']} v {row['against']}", *ours, net, *theirs, net_of_paper)
+    return [table]
+
+
+def _reward_modelling(tables: Mapping[str, Any]) -> list[Table]:
+    return [
+        _reward_table(truth, policies, tables["models"], tables["paper_reward_modelling"])
+        for truth, policies in tables["reward_modelling"].items()
+    ]
+
+
+def _reward_table(
+    truth: str, policies: Mapping[str, Any], models: Sequence[str], paper: Mapping[str, Mapping[str, float]]
+) -> Table:
+    """A row for each metric and tie policy, one where the policies agree; below, what the paper published."""
+    table = _table(f"The judge against the ranks of: {truth}", "metric", ["ties", *models])
+    for metric in METRICS:
+        cells = {
+            policy: [_measured(metric, policies[policy].get(metric, {}).get(model)) for model in models]
+            for policy in TIE_POLICIES
+            if policy in policies
+        }
+        agree = len({tuple(row) for row in cells.values()}) == 1
+        for policy, row in list(cells.items())[: 1 if agree else None]:
+            _add(table, _name(metric), "any" if agree else policy, *row)
+        scale, decimals = (100, 1) if metric in _IN_PERCENT else (1, 3)
+        published = [_number(paper[metric].get(model), decimals, scale) for model in models]
+        _add(table, _name(metric), "paper", *published, style="dim", end_section=True)
+    return table
+
+
+def _judge_health(tables: Mapping[str, Any]) -> list[Table]:
+    by_model = tables["judge_health"]
+    table = _table("Health of the judge", "", list(by_model))
+    columns = [_health_cells(health) for health in by_model.values()]
+    for name in dict.fromkeys(name for column in columns for name in column):
+        _add(table, name, *(column.get(name, NOTHING) for column in columns))
+    return [table]
+
+
+def _health_cells(health: Mapping[str, Any]) -> dict[str, str]:
+    """The rows of one judge."""
+    shares = {
+        "readable": health.get("readable"),
+        **{fault.replace("_", " "): share for fault, share in health.get("faults", {}).items()},
+        **{f"votes for {points}": _vote_share(health, points) for points in _WHOLE_SCORES},
+        "tied pairs of responses": health.get("tie_rate"),
+        "prompts without a difference": health.get("flat_prompts"),
+        "votes that repeat themselves": health.get("self_agreement"),
+    }
+    return {
+        "votes": f"{health.get('votes', 0)}",
+        "entropy of votes, bits": _number(health.get("vote_entropy_bits"), 2),
+        **{f"{name} %": _number(share, 1, 100) for name, share in shares.items()},
+    }
+
+
+def _vote_share(health: Mapping[str, Any], points: int) -> float | None:
+    """The share of readable votes for a whole number of points; None where there are no votes."""
+    histogram = health.get("vote_histogram", {})
+    total = sum(histogram.values())
+    return histogram.get(f"{points:.2f}", 0) / total if total else None
+
+
+def _groups(tables: Mapping[str, Any]) -> list[Table]:
+    found = []
+    for key, title in (("by_family", "family"), ("by_complexity", "complexity")):
+        table = _table(f"Score by {title} of the instruction", title, tables["models"])
+        for group, by_model in tables[key].items():
+            _add(table, group, *(_estimate(by_model.get(model), 2) for model in tables["models"]))
+        found.append(table)
+    points = _table("Responses that earn each point, %", "point", tables["models"])
+    for point, by_model in tables["by_point"].items():
+        _add(points, point, *(_number(by_model.get(model), 1, 100) for model in tables["models"]))
+    return [*found, points]
+
+
+def _counts(tables: Mapping[str, Any]) -> list[Table]:
+    found = []
+    for key, title in (("lines", "Lines written"), ("counts", "Kept and dropped")):
+        by_model = tables[key]
+        table = _table(title, "", list(by_model))
+        for name in dict.fromkeys(name for counts in by_model.values() for name in counts):
+            cells = (f"{counts[name]:g}" if name in counts else NOTHING for counts in by_model.values())
+            _add(table, name.replace("/", ": ").replace("_", " "), *cells)
+        found.append(table)
+    return found
+
+
+def _time(tables: Mapping[str, Any]) -> list[Table]:
+    table = _table("Time", "stage", ("seconds", "items", "items/s"))
+    stages = tables["time"]
+    for row in stages:
+        rate = f"{row['items'] / row['seconds']:.3g}" if row["items"] and row["seconds"] else NOTHING
+        _add(table, row["stage"], f"{row['seconds']:.1f}", f"{row['items']}", rate)
+    if stages:
+        table.add_section()
+        _add(table, "all", f"{sum(row['seconds'] for row in stages):.1f}", "", "")
+    return [table]

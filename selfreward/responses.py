@@ -1,0 +1,64 @@
+"""Responses as records: the N candidates that a model gives to each prompt (section 2.2), and those that people ranked."""
+
+from collections.abc import Sequence
+
+from selfreward.engines.base import Engine, Request, Sampling
+from selfreward.records import Prompt, RankedSet, Record, Response, digest, seed_of
+
+SOURCE = "ranked"  # stands where a sampled response names its model
+
+
+class Responses(Record):
+    """All samples of one prompt: one line of responses.jsonl, so that a prompt is never half sampled."""
+
+    id: str  # the prompt's
+    samples: tuple[Response, ...]
+
+
+def sample(
+    engine: Engine, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling, model: str, seed: int
+) -> list[Responses]:
+    """`num_samples` responses to each prompt by one model; each depends on seed, model and prompt, not on its neighbours."""
+    requests = [Request(p.id, p.text, num_samples, seed_of(seed, "sample", model, p.id)) for p in prompts]
+    return [
+        Responses(
+            id=prompt.id,
+            samples=tuple(
+                Response(
+                    id=digest("response", model, prompt.id, i),
+                    prompt_id=prompt.id,
+                    prompt=prompt.text,
+                    text=completion.text,
+                    model=model,
+                    sample=i,
+                    num_tokens=completion.num_tokens,
+                    finished=completion.finished,
+                )
+                for i, completion in enumerate(completions)
+            ),
+        )
+        for prompt, completions in zip(prompts, engine.generate(requests, sampling), strict=True)
+    ]
+
+
+def ranked_responses(sets: Sequence[RankedSet]) -> list[Response]:
+    """The responses of the ranked sets as records that a judge takes; their ids do not depend on the ranks."""
+    return [
+        Response(
+            id=ranked_response_id(ranked, sample),
+            prompt_id=ranked.id,
+            prompt=ranked.prompt,
+            text=response.text,
+            model=SOURCE,
+            sample=sample,
+            num_tokens=0,  # nobody counted: these were not sampled
+            finished=True,
+        )
+        for ranked in sets
+        for sample, response in enumerate(ranked.responses)
+    ]
+
+
+def ranked_response_id(ranked: RankedSet, sample: int) -> str:
+    """The id of a ranked response: its set, its place there and its text."""
+    return digest("ranked", ranked.id, sample, ranked.responses[sample].text)

@@ -1,0 +1,216 @@
+"""One round of self-rewarding, bound to its folder: the verbs a strategy is written in.
+
+Every verb is a `fill`: it makes only what the round's files do not hold yet, so a round that was interrupted goes on at
+the cost of one batch. The model of the round before writes the prompts, gives the responses and judges them.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from selfreward import store
+from selfreward.engines import open_engine
+from selfreward.engines.base import Engine, Request, Sampling
+from selfreward.errors import StageFailed
+from selfreward.judges import open_judge
+from selfreward.judges.votes import judgement_id
+from selfreward.pairing import Pairing
+from selfreward.progress import Progress, QuietProgress
+from selfreward.prompts import Attempt, Filter, ask_for_one_more, few_shot, prompt_of
+from selfreward.recipe import EngineOptions, Recipe
+from selfreward.records import Example, Judgement, Lesson, Prompt, Response, digest, seed_of
+from selfreward.responses import Responses, sample
+from selfreward.seeds import Seeds
+
+ATTEMPTS_PER_PROMPT = 5  # a model that needs more for one acceptable prompt has failed
+
+
+class Engines:
+    """One engine at a time: asking for another model closes the one before, so that memory holds a single model."""
+
+    def __init__(self, options: EngineOptions) -> None:
+        self.options = options
+        self._open: tuple[str, Engine] | None = None
+
+    def of(self, model_folder: str) -> Engine:
+        """The engine of a model, loaded on first use."""
+        if self._open is None or self._open[0] != model_folder:
+            self.close()
+            self._open = (model_folder, open_engine(self.options, model_folder))
+        return self._open[1]
+
+    def close(self) -> None:
+        """Free the model that is loaded, if any."""
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
+
+
+@contextmanager
+def opened(options: EngineOptions) -> Iterator[Engines]:
+    """Engines that are closed at the end, whatever happens."""
+    engines = Engines(options)
+    try:
+        yield engines
+    finally:
+        engines.close()
+
+
+@dataclass
+class Round:
+    """Round k, which makes M_k from what M_{k-1} writes and thinks of it."""
+
+    k: int
+    recipe: Recipe
+    seeds: Seeds
+    eft: list[Example]  # the EFT seed, for strategies that train on it again
+    folder: Path
+    model_path: Callable[[int], str]  # folder of M_k
+    engines: Engines
+    progress: Progress
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)  # what was made and dropped, stage by stage
+
+    @property
+    def model(self) -> str:
+        """The name of the model that works in this round."""
+        return store.model_name(self.k - 1)
+
+    def new_prompts(self) -> list[Prompt]:
+        """`recipe.prompts.num` new prompts by few-shot prompting, all filters applied and counted.
+
+        Attempts are made batch by batch; the examples of a batch are drawn from what was accepted before it. StageFailed
+        where the model writes too few that are acceptable.
+        """
+        settings = self.recipe.prompts
+        engine_of = self.engines.of
+        sampling = Sampling(settings.temperature, settings.top_p, settings.max_tokens)
+        earlier = self._earlier_prompts()
+        known = [p.text for p in (*self.seeds.prompts, *earlier)] + [ranked.prompt for ranked in self.seeds.ranked]
+        filter_ = Filter(
+            known, self.seeds.is_held_out, settings.min_words, settings.max_words, settings.max_rouge_l
+        )
+        prompts: list[Prompt] = []
+        batch = self.recipe.engine.batch_size
+        path = self.folder / store.ATTEMPTS_FILE
+        with self.progress.stage(f"{self.folder.name} prompts", settings.num) as advance:
+            for first in range(0, settings.num * ATTEMPTS_PER_PROMPT, batch):
+                pool = [*earlier, *prompts]
+                examples = {
+                    digest("attempt", self.model, i): few_shot(
+                        self.seeds.prompts, pool, settings.shots_seed, settings.shots_generated,
+                        seed_of(self.recipe.seed, "few-shot", self.model, i),
+                    )
+                    for i in range(first, first + batch)
+                }  # fmt: skip
+
+                def attempt(ids: list[str], examples: dict[str, list[Prompt]] = examples) -> list[Attempt]:
+                    requests = [
+                        Request(
+                            id_,
+                            ask_for_one_more(settings.template, [p.text for p in examples[id_]]),
+                            1,
+                            seed_of(self.recipe.seed, "attempt", id_),
+                        )
+                        for id_ in ids
+                    ]
+                    written = engine_of(self.model_path(self.k - 1)).generate(requests, sampling)
+                    return [
+                        Attempt(
+                            id=id_, text=texts[0].text, finished=texts[0].finished,
+                            examples=tuple(p.id for p in examples[id_]),
+                        )
+                        for id_, texts in zip(ids, written, strict=True)
+                    ]  # fmt: skip
+
+                made = store.fill(path, Attempt, list(examples), str, attempt, batch, QuietProgress())
+                before = len(prompts)
+                for one in made:
+                    if len(prompts) < settings.num and filter_.fate(one) == "accepted":
+                        prompts.append(prompt_of(one, self.model))
+                advance(len(prompts) - before)
+                if len(prompts) == settings.num:
+                    break
+        self.counts["prompts"] = dict(filter_.counts)
+        if len(prompts) < settings.num:
+            worst = filter_.counts.most_common(3)
+            raise StageFailed(
+                f"{self.model} wrote {len(prompts)} acceptable prompts in {settings.num * ATTEMPTS_PER_PROMPT} attempts "
+                f"({', '.join(f'{name} {n}' for name, n in worst)})",
+                path,
+                "ask for fewer (prompts.num) or loosen the filters (prompts.max_rouge_l)",
+            )
+        return store.write_once(self.folder / store.PROMPTS_FILE, prompts)
+
+    def sample(self, prompts: Sequence[Prompt]) -> list[Response]:
+        """N responses to each prompt by the model of the round."""
+        settings = self.recipe.responses
+        sampling = Sampling(settings.temperature, settings.top_p, settings.max_tokens)
+        lines = store.fill(
+            self.folder / store.RESPONSES_FILE,
+            Responses,
+            prompts,
+            lambda prompt: prompt.id,
+            lambda batch: sample(
+                self.engines.of(self.model_path(self.k - 1)), batch, settings.num_samples, sampling, self.model, self.recipe.seed
+            ),
+            self.recipe.engine.batch_size,
+            self.progress,
+        )
+        responses = [response for line in lines for response in line.samples]
+        self.counts["responses"] = {
+            "responses": len(responses), "unfinished": sum(not response.finished for response in responses)
+        }  # fmt: skip
+        return responses
+
+    def judge(self, responses: Sequence[Response]) -> list[Judgement]:
+        """A judgement of every response by the recipe's judge, who by default is the model of the round."""
+        judgements = judge_into(
+            self.folder / store.JUDGEMENTS_FILE, responses, self.recipe, self.engines, self.model_path(self.k - 1),
+            self.model, self.progress,
+        )  # fmt: skip
+        votes = Counter(vote.fault or "read" for judgement in judgements for vote in judgement.votes)
+        self.counts["votes"] = dict(votes)
+        return judgements
+
+    def dpo_lesson(self, pairing: Pairing) -> Lesson:
+        """The pairs as a lesson for the model of the round, anchored to itself (section 2.4)."""
+        self.counts["pairs"] = pairing.counts
+        pairs = store.write_once(self.folder / store.PAIRS_FILE, pairing.pairs)
+        return Lesson(method="dpo", pairs=tuple(pairs), start=self.k - 1, reference=self.k - 1)
+
+    def sft_lesson(self, examples: Sequence[Example]) -> Lesson:
+        """Examples, joined to the IFT and EFT seeds, as a lesson for M0."""
+        self.counts["examples"] = {"ift": len(self.seeds.ift), "eft": len(self.eft), "new": len(examples)}
+        return Lesson(method="sft", examples=(*self.seeds.ift, *self.eft, *examples), start=0)
+
+    def _earlier_prompts(self) -> list[Prompt]:
+        """Prompts accepted in the rounds before this one."""
+        files = [self.folder.parent / store.model_name(k) / store.PROMPTS_FILE for k in range(2, self.k)]
+        return [prompt for file in files for prompt in store.read(file, Prompt)]
+
+
+def judge_into(
+    path: Path,
+    responses: Sequence[Response],
+    recipe: Recipe,
+    engines: Engines,
+    model_folder: str,
+    judge_name: str,
+    progress: Progress,
+    votes: int | None = None,
+) -> list[Judgement]:
+    """Judgements of responses by one model, filled into a file; `votes` stands in for the recipe's number."""
+    judge = open_judge(recipe.judge.name)
+    settings = recipe.judge if votes is None else recipe.judge.model_copy(update={"votes": votes})
+    num_rows = max(1, recipe.engine.batch_size)
+    return store.fill(
+        path,
+        Judgement,
+        responses,
+        lambda response: judgement_id(judge_name, response.id),
+        lambda batch: judge(engines.of(model_folder), batch, settings, judge_name, recipe.seed),
+        num_rows,
+        progress,
+    )

@@ -1,0 +1,68 @@
+"""The prompts a model is given, as jinja2 templates: `judge/` asks for a judgement, `prompts/` for one more task.
+
+A template is named by its file, or is a .jinja file of the user's. Texts of models are data: they are put in once,
+verbatim, and never read as a template.
+"""
+
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from jinja2 import StrictUndefined, Template, TemplateError, meta
+from jinja2.sandbox import SandboxedEnvironment
+
+from selfreward.errors import BadInput, nearest
+
+Kind = Literal["judge", "prompts"]
+SUFFIX = ".jinja"
+FIELDS: dict[Kind, frozenset[str]] = {  # what a template of each kind must use, and all it can
+    "judge": frozenset({"prompt", "response"}),
+    "prompts": frozenset({"tasks"}),
+}
+
+
+def render(kind: Kind, template: str, **fields: object) -> str:
+    """The prompt that a template makes of its fields.
+
+    BadInput where there is no such template, where it is not valid, and where it uses other fields than FIELDS says.
+    """
+    try:
+        return _compiled(kind, _source(kind, template), template).render(**fields)
+    except TemplateError as error:
+        raise BadInput(f"cannot be filled in: {error}", template, "mend the template") from error
+
+
+def template_names(kind: Kind) -> list[str]:
+    """Names of the shipped templates of a kind."""
+    folder = resources.files("selfreward.templates") / kind
+    return sorted(file.name.removesuffix(SUFFIX) for file in folder.iterdir() if file.name.endswith(SUFFIX))
+
+
+def _source(kind: Kind, template: str) -> str:
+    """The text of a template."""
+    if not template.endswith(SUFFIX):
+        if template not in template_names(kind):
+            where = f"{kind}.template"
+            raise BadInput(f"no {kind} template {template!r}", where, nearest(template, template_names(kind)))
+        return (resources.files("selfreward.templates") / kind / (template + SUFFIX)).read_text(encoding="utf-8")
+    try:
+        return Path(template).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        todo = f"give a text file or a shipped template: {', '.join(template_names(kind))}"
+        raise BadInput(f"cannot be read as a template: {error}", template, todo) from error
+
+
+@lru_cache(maxsize=8)
+def _compiled(kind: Kind, source: str, name: str) -> Template:
+    """The template, checked; keyed by its text, so that a file which was changed is read again."""
+    environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - plain text, not HTML
+    wanted = " and ".join(sorted(FIELDS[kind]))
+    try:
+        used = meta.find_undeclared_variables(environment.parse(source))
+        if used != FIELDS[kind]:
+            said = ", ".join(sorted(used)) or "nothing"
+            raise BadInput(f"a {kind} template uses {wanted}, this one {said}", name, "mend the template")
+        return environment.from_string(source)
+    except TemplateError as error:
+        raise BadInput(f"not a jinja2 template: {error}", name, "mend the template") from error

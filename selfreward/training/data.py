@@ -1,0 +1,78 @@
+"""Records as token ids, and the order in which a trainer meets them.
+
+The chat template is applied by `selfreward.chat` alone, so that the ids trained on begin with the ids sampled from.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from selfreward.chat import encode_example
+from selfreward.records import Example, Pair
+
+IGNORED = -100  # the label that cross entropy leaves out
+MEGABATCH = 8  # batches sorted by length together: more pads less, and shuffles less
+
+
+def sft_rows(tokenizer: Any, examples: Sequence[Example], max_tokens: int) -> list[dict[str, list[int]]]:
+    """Rows of `input_ids` and `labels` (equal lengths); labels are `IGNORED` on the prompt.
+
+    An example of more than `max_tokens` tokens is left out: cut short, it would teach the model to stop half way.
+    """
+    rows = []
+    for example in examples:
+        prompt, response = encode_example(tokenizer, example.prompt, example.response)
+        if len(prompt) + len(response) <= max_tokens:
+            rows.append({"input_ids": prompt + response, "labels": [IGNORED] * len(prompt) + response})
+    return rows
+
+
+def dpo_rows(tokenizer: Any, pairs: Sequence[Pair], max_tokens: int) -> list[dict[str, list[int]]]:
+    """Rows of `prompt_ids`, `chosen_ids`, `rejected_ids`; pairs with a side of more than `max_tokens` are left out."""
+    rows = []
+    for pair in pairs:
+        prompt, chosen = encode_example(tokenizer, pair.prompt, pair.chosen)
+        _, rejected = encode_example(tokenizer, pair.prompt, pair.rejected)
+        if len(prompt) + max(len(chosen), len(rejected)) <= max_tokens:
+            rows.append({"prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected})
+    return rows
+
+
+def row_length(row: dict[str, list[int]]) -> int:
+    """Tokens of the longest sequence a row becomes."""
+    if "input_ids" in row:
+        return len(row["input_ids"])
+    return len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
+
+
+class LikeLengths(torch.utils.data.Sampler[int]):
+    """Every index once, in batches of like length that come in random order; a pure function of seed and epoch.
+
+    Not transformers' `LengthGroupedSampler`: that one draws from the global generator, so a resumed epoch is another
+    epoch, and it walks from long to short.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
+        self.lengths, self.batch, self.seed, self.epoch = lengths, batch, seed, 0
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + self.epoch) % 2**63)
+        shuffled = torch.randperm(len(self.lengths), generator=generator).tolist()
+        size = self.batch * MEGABATCH
+        grouped = [
+            i for at in range(0, len(shuffled), size) for i in sorted(shuffled[at : at + size], key=self._length)
+        ]
+        batches = [grouped[at : at + self.batch] for at in range(0, len(grouped), self.batch)]
+        # The last batch may be short and then stays last: the trainer cuts the flat order every `batch` indices.
+        order = [*torch.randperm(len(batches) - 1, generator=generator).tolist(), len(batches) - 1]
+        return (i for at in order for i in batches[at])
+
+    def _length(self, index: int) -> int:
+        return self.lengths[index]

@@ -1,0 +1,22 @@
+"""Supervised fine-tuning on the response tokens only (arXiv 2401.10020, section 3.1.2), on TRL's `SFTTrainer`."""
+
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from trl import SFTConfig, SFTTrainer
+
+from selfreward.recipe import Sft
+from selfreward.training.trainer import Ours, arguments, on_one_device
+
+
+class Trainer(Ours, SFTTrainer):
+    """TRL's SFT with the order and the silence of `Ours`."""
+
+
+def sft_trainer(model: Any, tokenizer: Any, rows: list[dict[str, list[int]]], settings: Sft, folder: Path,
+                seed: int) -> Any:  # fmt: skip
+    """A trainer on rows of `input_ids` and `labels`; the loss is the mean over all response tokens of a batch."""
+    config = SFTConfig(**arguments(settings, folder, seed), dataset_kwargs={"skip_prepare_dataset": True})
+    on_one_device(config)
+    return Trainer(model=model, args=config, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)

@@ -1,0 +1,167 @@
+"""What SFT and DPO share: loading a model, TRL's settings, our order of rows, checkpoints and reports.
+
+Everything here imports torch and TRL; `train.py` imports this module when there is something to train.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    PrinterCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from trl.trainer import utils
+
+from selfreward.errors import StageFailed
+from selfreward.recipe import Dpo, Sft
+from selfreward.training.data import LikeLengths, row_length
+
+CHECKPOINT_EVERY_S = 600.0  # what a killed training owes at most; the micro default is done long before
+LOGGED = ("loss", "learning_rate", "grad_norm", "epoch", "rewards/accuracies", "rewards/margins",
+          "logps/chosen", "logps/rejected")  # fmt: skip
+DROPOUT_FIELDS = ("attention_dropout", "attn_pdrop", "resid_pdrop", "embd_pdrop", "residual_dropout",
+                  "hidden_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob")  # fmt: skip
+
+
+def load_model(folder: str, dropout: float = 0.0) -> Any:
+    """The causal language model of a folder in float32, with `dropout` wherever its architecture has any.
+
+    Llama, Mistral and Qwen have `attention_dropout` only; GPT-2 has residual, embedding and attention dropout. Raises
+    StageFailed when a dropout is asked of an architecture that has none.
+    """
+    config = AutoConfig.from_pretrained(folder)
+    fields = dropout_fields(config)
+    if dropout and not fields:
+        what = f"a {config.model_type} model has no dropout that could be {dropout}"
+        raise StageFailed(what, folder, "set dropout: 0 in the recipe")
+    for name in fields:
+        setattr(config, name, dropout)
+    return AutoModelForCausalLM.from_pretrained(
+        folder,
+        config=config,
+        dtype=torch.float32,  # autocast computes in bfloat16 on a GPU; weights in bfloat16 would round lr 1e-6 away
+        use_safetensors=True,
+    )
+
+
+def dropout_fields(config: Any) -> dict[str, float]:
+    """The dropout probabilities of a model's configuration, by field name."""
+    return {name: getattr(config, name) for name in DROPOUT_FIELDS if hasattr(config, name)}
+
+
+def arguments(settings: Sft | Dpo, output_dir: Path, seed: int) -> dict[str, Any]:
+    """The keyword arguments of `SFTConfig` and `DPOConfig` alike; `settings` is `recipe.sft` or `recipe.dpo`.
+
+    Section 3.1.2: cosine from `lr` to `final_lr`; the paper names no warm-up and no weight decay.
+    """
+    cuda = torch.cuda.is_available()
+    return {
+        "output_dir": str(output_dir),
+        "seed": seed,
+        "num_train_epochs": settings.epochs,
+        "per_device_train_batch_size": settings.batch,
+        "learning_rate": settings.lr,
+        "lr_scheduler_type": "cosine_with_min_lr",
+        "lr_scheduler_kwargs": {"min_lr": settings.final_lr},
+        "max_length": None,  # over-long rows are left out and counted before, never cut
+        "use_cpu": not cuda,
+        "bf16": cuda,
+        "gradient_checkpointing": cuda,  # memory is short on a GPU, time on a CPU
+        "dataloader_num_workers": 0,
+        "dataloader_pin_memory": cuda,
+        "logging_steps": 0.05,  # of all steps: 20 lines, however long the training
+        "logging_nan_inf_filter": False,  # the default hides a loss that is not finite
+        "save_strategy": "no",  # by the clock instead, in Report
+        "save_total_limit": 1,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "push_to_hub": False,
+    }
+
+
+def on_one_device(config: TrainingArguments) -> None:
+    """With several GPUs in sight the trainer would wrap the model in DataParallel, which TRL refuses."""
+    config._n_gpu = min(config.n_gpu, 1)
+
+
+def num_steps(num_rows: int, settings: Sft | Dpo) -> int:
+    """Optimiser steps of a whole training."""
+    return math.ceil(settings.epochs * math.ceil(num_rows / settings.batch))
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint; one that was cut off while being written has no trainer_state.json yet."""
+    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return max(whole, key=step_of, default=None)
+
+
+def step_of(checkpoint: Path) -> int:
+    """Steps that were done when a checkpoint was written."""
+    return int(checkpoint.name.removeprefix("checkpoint-"))
+
+
+@contextmanager
+def scoring_labels_only() -> Iterator[None]:
+    """Keeps TRL's language-model head to the response tokens on a CPU too, as on a GPU; the losses are the same.
+
+    Elsewhere TRL scores every position, for compilers that want fixed shapes: 1.4 times our time for an epoch. The name
+    we replace decides this alone, in this module; the kernels ask their own. Were it gone, we would only be slow.
+    """
+    before = vars(utils).get("_use_triton")
+    vars(utils).update(_use_triton=lambda device: True)
+    try:
+        yield
+    finally:
+        vars(utils).update(_use_triton=before)
+
+
+class Ours:
+    """Mixed into TRL's trainers: rows in batches of like length, and nothing sent to anyone."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LikeLengths:
+        rows = self.train_dataset if train_dataset is None else train_dataset  # type: ignore[attr-defined]
+        args = self.args  # type: ignore[attr-defined]
+        return LikeLengths([row_length(row) for row in rows], args.train_batch_size * args.world_size, args.seed)
+
+    def _send_telemetry(self) -> None:
+        """TRL reports each trainer to its makers; the environment variable against it is read too early to be set."""
+
+
+class Report(TrainerCallback):
+    """Passes steps to the progress, scalars to the log, and asks for a checkpoint every `CHECKPOINT_EVERY_S`."""
+
+    def __init__(self, advance: Callable[[int], object], log: Callable[..., None]) -> None:
+        self.advance, self.log, self.saved_at = advance, log, time.monotonic()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if time.monotonic() - self.saved_at >= CHECKPOINT_EVERY_S and state.global_step < state.max_steps:
+            control.should_save = True
+            self.saved_at = time.monotonic()
+        self.advance(1)
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl,
+        logs: dict[str, float] | None = None, **_: Any,
+    ) -> None:  # fmt: skip
+        if not logs or "loss" not in logs:  # the summary at the end
+            return
+        if not math.isfinite(logs["loss"]):
+            what = f"the loss is {logs['loss']} at step {state.global_step}"
+            raise StageFailed(what, "training", "lower the learning rate")
+        self.log(step=state.global_step, **{name: logs[name] for name in LOGGED if name in logs})
+
+
+def attach(trainer: Any, report: Report) -> None:
+    """Our report in the place of the one that prints to standard output."""
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(report)

@@ -1,0 +1,81 @@
+"""Shared fixtures: a tiny random model with a tokenizer that loses no text."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CONTROLS = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>")
+WORDS = "the a cat dog river tree runs sees big red is was write review score word sentence about with exactly".split()
+PIECE = r" ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]|\s"
+TEMPLATE = (
+    "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+
+def build_tokenizer() -> Any:
+    """One token per known word, bytes for everything else."""
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    text = " ".join(WORDS) + " ".join("0123456789") + " . , ! ? : \n" + WORDS[0]
+    words = sorted({piece for known in (text, " " + text) for piece in re.findall(PIECE, known)} | set(WORDS) | set("012345"))
+    pieces = [(control, 0.0) for control in CONTROLS]
+    pieces += [(f"<0x{byte:02X}>", -20.0) for byte in range(256)] + [(word, -1.0) for word in words]
+    backend = Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=True))
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(PIECE), "isolated")
+    backend.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    backend.add_special_tokens([AddedToken(control, special=True, normalized=False) for control in CONTROLS])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        eos_token="<|end|>",
+        pad_token="<|pad|>",
+        additional_special_tokens=["<|user|>", "<|assistant|>", "<|system|>"],
+        clean_up_tokenization_spaces=False,
+    )
+    tokenizer.chat_template = TEMPLATE
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Any:
+    """The tokenizer of `tiny_model`."""
+    return build_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
+    """Folder of a random Llama (2 layers, d 64, 4 heads on 2 key heads), with `tokenizer`.
+
+    Weights are drawn wide, so that its distributions have peaks, and the end token is likely, so that lengths vary.
+    """
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+        max_position_embeddings=512,
+        initializer_range=0.15,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        states = model.model(torch.randint(len(CONTROLS), len(tokenizer), (32, 32))).last_hidden_state
+        mean = states.mean((0, 1))
+        others = model.lm_head(states).logsumexp(-1).mean()
+        model.lm_head.weight[tokenizer.eos_token_id] = (others - 3) * mean / (mean @ mean)
+    folder = tmp_path_factory.mktemp("tiny_model")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -1,0 +1,272 @@
+"""Recipes: strict, explained, and equal after a round trip."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from selfreward.errors import BadInput
+from selfreward.recipe import (
+    Recipe,
+    differences,
+    flat,
+    list_recipes,
+    load_recipe,
+    resolve_model,
+    schema,
+    to_yaml,
+)
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "selfreward"
+
+
+def fault(values: dict[str, object]) -> str:
+    with pytest.raises(BadInput) as raised:
+        Recipe.of({"name": "x", **values})
+    return str(raised.value)
+
+
+def test_the_defaults_are_the_papers() -> None:
+    recipe = Recipe(name="paper")
+    assert (recipe.sft.lr, recipe.sft.final_lr, recipe.sft.batch, recipe.sft.dropout) == (5.5e-6, 1.1e-6, 16, 0.1)
+    assert (recipe.dpo.beta, recipe.dpo.lr, recipe.dpo.final_lr, recipe.dpo.batch) == (0.1, 1e-6, 1e-7, 16)
+    assert (recipe.responses.num_samples, recipe.responses.temperature, recipe.responses.top_p) == (4, 0.7, 0.9)
+    assert (recipe.prompts.shots_seed, recipe.prompts.shots_generated, recipe.prompts.temperature) == (6, 2, 0.6)
+    assert (recipe.judge.votes, recipe.seeds.num_ift, recipe.evaluation.num_prompts, recipe.rounds) == (3, 3200, 256, 2)
+
+
+def test_every_default_names_its_source() -> None:
+    def undescribed(model: type[BaseModel]) -> list[str]:
+        names = []
+        for name, field in model.model_fields.items():
+            names += [] if field.description else [f"{model.__name__}.{name}"]
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                names += undescribed(field.annotation)
+        return names
+
+    assert undescribed(Recipe) == []
+
+
+def test_f15_an_unknown_key_fails_and_offers_the_nearest_name_with_its_path() -> None:
+    message = fault({"dpo": {"bta": 0.1}})
+    assert "dpo.bta: unknown key" in message and "dpo.beta" in message
+
+
+def test_f15_a_key_in_the_wrong_section_is_sent_to_the_right_one() -> None:
+    message = fault({"votes": 3})
+    assert "judge.votes" in message and "evaluation.votes" in message
+
+
+def test_f15_every_field_of_a_recipe_is_read_somewhere_in_the_package() -> None:
+    read = set()
+    for file in PACKAGE.rglob("*.py"):
+        if file.name != "recipe.py":
+            read |= {node.attr for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)}
+    leaves = {path.rpartition(".")[2] for path, _ in flat(Recipe(name="x").model_dump())}
+    assert leaves - read == set()
+
+
+def test_all_faults_are_named_at_once() -> None:
+    message = fault({"rounds": 0, "dpo": {"bta": 1, "lr": -1}, "judge": {"votes": 2, "quorum": 3}, "zzz": 1})
+    for path in ("rounds", "dpo.bta", "dpo.lr", "judge.quorum", "zzz"):
+        assert f"\n  {path}: " in message
+    assert "5 faults" in message
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("rounds", 0),
+        ("rounds", True),
+        ("rounds", 1.5),
+        ("seed", -1),
+        ("name", ""),
+        ("name", "../x"),
+        ("name", 7),
+        ("dpo.lr", 0),
+        ("dpo.lr", -1e-6),
+        ("dpo.lr", "fast"),
+        ("dpo.lr", float("nan")),
+        ("dpo.beta", float("inf")),
+        ("dpo.final_lr", 1e-5),
+        ("sft.lr", 1e-7),  # below the default final_lr
+        ("sft.dropout", 1),
+        ("sft.batch", 0),
+        ("responses.num_samples", 1),  # no best and worst of one
+        ("responses.top_p", 0),
+        ("responses.top_p", 1.1),
+        ("judge.temperature", -0.1),
+        ("judge.quorum", 4),
+        ("eft.max_share", 0),
+        ("prompts.max_words", 3),
+        ("prompts.max_rouge_l", 2),
+        ("engine.dtype", "float64"),
+        ("engine.threads", 0),
+        ("dpo", 3),
+        ("dpo", None),
+    ],
+)
+def test_a_value_out_of_bounds_fails_at_its_path(path: str, value: object) -> None:
+    section, _, key = path.rpartition(".")
+    message = fault({section: {key: value}} if section else {key: value})
+    named = "sft.final_lr" if path == "sft.lr" else path
+    assert named in message
+
+
+def test_no_shots_at_all_are_refused() -> None:
+    assert "must not both be 0" in fault({"prompts": {"shots_seed": 0, "shots_generated": 0}})
+
+
+def test_a_number_that_yaml_reads_as_text_is_the_number_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text("name: x\ndpo: {lr: 1e-5, final_lr: 1e-6}\n")
+    assert isinstance(yaml.safe_load(file.read_text())["dpo"]["lr"], str)
+    assert load_recipe(file).dpo.lr == 1e-5
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("name: x\ndpo: [", ":2: not YAML"),
+        ("name: x\nrounds: 1\nrounds: 2\n", "stands twice"),
+        ("- a\n- b\n", "mapping"),
+        ("", "mapping"),
+        ("rounds: 1\n", "name: is missing"),
+        ("name: x\nsft: !!python/object/apply:os.system [ls]\n", "not YAML"),
+        ("? [a]\n: 1\n", "not YAML"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_named_with_its_fault(tmp_path: Path, text: str, named: str) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(text)
+    with pytest.raises(BadInput, match=re.escape(named)) as raised:
+        load_recipe(file)
+    assert str(file) in str(raised.value)
+
+
+def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BadInput, match="cannot be read"):
+        load_recipe(file)
+
+
+def test_overrides_replace_single_values_and_nothing_else() -> None:
+    plain, changed = load_recipe("micro"), load_recipe("micro", ["dpo.lr=2e-4", "rounds=1", "engine.threads=2"])
+    paths = {line.partition(":")[0] for line in differences(plain, changed)}
+    assert paths == {"dpo.lr", "rounds", "engine.threads"}
+    assert (changed.dpo.lr, changed.rounds, changed.engine.threads) == (2e-4, 1, 2)
+
+
+@pytest.mark.parametrize("text", ["dpo.lr", "=3", "dpo.lr=[", "dpo.lr.x=1", "dpo.bta=1", "dpo=1"])
+def test_an_override_that_cannot_be_is_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        load_recipe("micro", [text])
+
+
+def test_an_unknown_recipe_offers_the_nearest_and_a_missing_file_says_so(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"did you mean micro\?"):
+        load_recipe("mico")
+    with pytest.raises(BadInput, match="no such file"):
+        load_recipe(tmp_path / "none.yaml")
+    with pytest.raises(BadInput, match="not a run folder"):
+        load_recipe(tmp_path)
+
+
+def test_every_shipped_recipe_is_valid_named_after_its_file_and_described() -> None:
+    shipped = list_recipes()
+    assert {"micro", "micro-fast"} <= shipped.keys()
+    for name, line in shipped.items():
+        assert load_recipe(name).name == name
+        assert line
+
+
+@pytest.mark.parametrize("name", sorted(list_recipes()))
+def test_what_a_shipped_recipe_changes_has_a_reason(name: str) -> None:
+    """A value that differs from the default has a comment on its line, or follows one in the same section."""
+    defaults = dict(flat(Recipe(name="x").model_dump()))
+    section, explained, bare = "", False, []
+    for line in (PACKAGE / "recipes" / f"{name}.yaml").read_text().splitlines():
+        key, _, rest = line.partition(":")
+        if not line.startswith(" "):
+            section, explained = key, False
+        else:
+            explained = explained or "#" in rest
+            path = f"{section}.{key.strip()}"
+            if not explained and getattr(load_recipe(name), section).model_dump()[key.strip()] != defaults[path]:
+                bare.append(path)
+    assert bare == []
+
+
+@given(
+    rounds=st.integers(1, 9),
+    lr=st.floats(1e-6, 1.0),
+    threads=st.none() | st.integers(1, 64),
+    model=st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1),
+)
+def test_a_recipe_reads_back_equal(rounds: int, lr: float, threads: int | None, model: str) -> None:
+    recipe = Recipe.of(
+        {"name": "x", "rounds": rounds, "model": model, "dpo": {"lr": lr}, "engine": {"threads": threads}}
+    )
+    assert Recipe.of(yaml.safe_load(to_yaml(recipe))) == recipe
+
+
+def test_a_run_folder_stands_for_its_recipe(tmp_path: Path) -> None:
+    recipe = load_recipe("micro", ["rounds=1"])
+    (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
+    assert load_recipe(tmp_path) == recipe
+
+
+def test_the_schema_in_the_documents_is_the_codes() -> None:
+    written = json.loads((ROOT / "docs" / "recipe.schema.json").read_text())
+    assert written == schema(), "run `make docs`"
+
+
+def test_a_model_is_a_folder_with_a_config_and_safetensors(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    with pytest.raises(BadInput, match="no such model folder"):
+        resolve_model(str(folder))
+    folder.mkdir()
+    with pytest.raises(BadInput, match=r"no config\.json.*nothing"):
+        resolve_model(str(folder))
+    (folder / "config.json").write_text("{}")
+    (folder / "pytorch_model.bin").touch()
+    with pytest.raises(BadInput, match=r"no \*\.safetensors.*pytorch_model\.bin"):
+        resolve_model(str(folder))
+    (folder / "model.safetensors").touch()
+    assert resolve_model(str(folder)) == str(folder)
+    with pytest.raises(BadInput, match="is a file"):
+        resolve_model(str(folder / "config.json"))
+
+
+def test_a_hub_name_is_passed_on_and_a_mistyped_folder_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert resolve_model("some-org/some-model-1b") == "some-org/some-model-1b"
+    (tmp_path / "models").mkdir()
+    with pytest.raises(BadInput, match="no such model folder"):
+        resolve_model("models/mine")
+
+
+def test_f07_code_names_no_model_or_data_set_on_a_hub() -> None:
+    """What is loaded comes from the recipe: no loader is called with a literal, and no known owner stands in code."""
+    loaders = {"from_pretrained", "load_dataset", "snapshot_download", "hf_hub_download", "push_to_hub", "pipeline"}
+    owner = re.compile(
+        r"\b(meta-llama|Qwen|mistralai|google|openai|microsoft|HuggingFaceTB|HuggingFaceH4|EleutherAI|OpenAssistant|"
+        r"tatsu-lab|allenai|deepseek-ai|facebook)/[\w.-]+"
+    )
+    found = []
+    for file in PACKAGE.rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in loaders:
+                found += [f"{file.name}:{node.lineno}" for arg in node.args[:1] if isinstance(arg, ast.Constant)]
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and owner.search(node.value):
+                found.append(f"{file.name}:{node.lineno}")
+    assert found == []

@@ -1,0 +1,182 @@
+"""The report: what a run folder says, the paper's figures beside it, and runs that are half done or damaged."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from selfreward.errors import BadInput
+from selfreward.report import render, tables
+from selfreward.statistics import METRICS, TIE_POLICIES
+
+COUNTS = {"prompts": {"written": 950, "too_long": 50}, "pairs": {"tie": 7}}
+
+
+def estimate(key: str, value: float, half: float = 0.1, n: int = 64) -> dict[str, Any]:
+    return {key: value, "ci95": [value - half, value + half], "n": n}
+
+
+def evaluation(model: str, score: float, against: tuple[str, ...]) -> dict[str, Any]:
+    metrics = {metric: estimate("value", 0.8, 0.05) for metric in METRICS}
+    excluded = {**metrics, "pairwise_accuracy": estimate("value", 0.9)}
+    return {
+        "model": model,
+        "capability": {
+            "score": estimate("mean", score),
+            "perfect": estimate("mean", 0.25, 0.02),
+            "length_words": estimate("mean", 8.5),
+            "by_family": {
+                "sentence": {"score": estimate("mean", score), "n": 10},
+                "[bold]list": {"score": estimate("mean", 2.0)},
+            },
+            "by_point": {"subject": 0.625},
+            "by_complexity": {"10": {"score": estimate("mean", 1.5)}, "2": {"score": estimate("mean", 3.5)}},
+        },
+        "head_to_head": {
+            name: {"win": 40.0, "tie": 35.0, "lose": 25.0, "net": 15.0, "ci95": [9, 21]} for name in against
+        },
+        "reward_modelling": {
+            "human": {policy: excluded if policy == "excluded" else metrics for policy in TIE_POLICIES}
+            | {"counts": {"sets": 4}}
+        },
+        "own_prompts": {"prompts": 900, "malformed": 3},
+        "judge_health": {
+            "votes": 30,
+            "readable": 0.9,
+            "faults": {"unreadable": 0.1},
+            "vote_histogram": {"3.00": 9, "4.00": 18},
+            "tie_rate": None,
+            "alarms": ["67% of the votes say 4"],
+        },
+    }
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "micro"
+    for model, score, against in (("sft", 3.7, ()), ("m1", 3.8, ("sft",)), ("m2", 4.2, ("sft", "m1"))):
+        (folder / model).mkdir(parents=True)
+        (folder / model / "eval.json").write_text(json.dumps(evaluation(model, score, against)))
+    (folder / "m2" / "counts.json").write_text(
+        json.dumps({"prompts": {"written": 950, "too_long": 50}, "pairs": {"tie": 7}})
+    )
+    (folder / "m2" / "pairs.jsonl").write_text('{"id": "a"}\n{"id": "b"}\n{"id": "to')
+    lines = [
+        {"time": 1, "stage": "m2 judging", "seconds": 10.0, "items": 100},
+        {"time": 2, "loss": 0.69},
+        {"time": 3, "stage": "m2 judging", "seconds": 5.0, "items": 50},
+    ]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"stage": "m2 sam')
+    return folder
+
+
+def printed(folder: Path) -> str:
+    console = Console(file=io.StringIO(), width=140, color_system=None)
+    render(tables(folder), console)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def row_of(text: str, *starts: str) -> list[str]:
+    """The cells of the first printed row whose leading cells are `starts`."""
+    rows = [[cell.strip() for cell in line.strip("│┃ ").replace("┃", "│").split("│")] for line in text.splitlines()]
+    return next(row for row in rows if row[: len(starts)] == list(starts))
+
+
+def test_models_stand_in_the_order_of_their_making(run: Path) -> None:
+    for name in ("m10", "m3", "logs", "m2.tmp"):
+        (run / name).mkdir()
+    assert tables(run)["models"] == ["sft", "m1", "m2", "m3", "m10"]
+    assert tables(run)["not_evaluated"] == ["m3", "m10"]
+
+
+def test_capability_is_printed_with_its_interval(run: Path) -> None:
+    assert row_of(printed(run), "m2") == ["m2", "4.20 ±0.10", "25.0 ±2.0", "8.5 ±0.1"]
+    assert "64 held-out prompts" in printed(run)
+
+
+def test_head_to_head_stands_beside_the_papers_figures(run: Path) -> None:
+    row = row_of(printed(run), "m2 v m1")
+    assert row == ["m2 v m1", "40.0", "35.0", "25.0", "15.0 ±6.0", "55.5", "32.8", "11.7", "43.8"]
+
+
+def test_the_judge_stands_beside_the_papers_figures_under_every_tie_policy(run: Path) -> None:
+    text = printed(run)
+    assert row_of(text, "pairwise accuracy %", "excluded")[2:] == ["90.0 ±10.0"] * 3
+    assert row_of(text, "pairwise accuracy %", "half")[2:] == ["80.0 ±5.0"] * 3
+    assert row_of(text, "pairwise accuracy %", "paper")[2:] == ["65.1", "78.7", "80.4"]
+    assert row_of(text, "kendall tau", "any")[2:] == ["0.800 ±0.050"] * 3
+    assert row_of(text, "kendall tau", "paper")[2:] == ["0.233", "0.253", "0.315"]
+
+
+def test_groups_are_printed_in_order_and_never_read_as_markup(run: Path) -> None:
+    assert list(tables(run)["by_complexity"]) == ["2", "10"]
+    assert row_of(printed(run), "[bold]list")[1:] == ["2.00 ±0.10"] * 3
+    assert row_of(printed(run), "subject")[1:] == ["62.5"] * 3
+
+
+def test_every_count_of_a_stage_is_shown_and_a_torn_line_is_not_a_record(run: Path) -> None:
+    found = tables(run)
+    of_a_round = {"prompts/written": 950, "prompts/too_long": 50, "pairs/tie": 7}
+    own_prompts = {"own_prompts/prompts": 900, "own_prompts/malformed": 3}
+    assert found["counts"] == {"sft": own_prompts, "m1": own_prompts, "m2": of_a_round | own_prompts}
+    assert found["lines"] == {"m2": {"pairs.jsonl": 2}}
+    assert row_of(printed(run), "prompts: too long") == ["prompts: too long", "-", "-", "50"]
+
+
+def test_the_time_of_a_stage_sums_its_attempts(run: Path) -> None:
+    assert tables(run)["time"] == [{"stage": "m2 judging", "seconds": 15.0, "items": 150}]
+    assert row_of(printed(run), "m2 judging") == ["m2 judging", "15.0", "150", "10"]
+
+
+def test_health_shows_shares_and_its_alarms(run: Path) -> None:
+    text = printed(run)
+    assert row_of(text, "votes for 4 %")[1:] == ["66.7"] * 3
+    assert row_of(text, "tied pairs of responses %")[1:] == ["-"] * 3
+    assert "Judge m2: 67% of the votes say 4." in text
+
+
+def test_a_run_that_has_just_begun_says_so(tmp_path: Path) -> None:
+    assert "Nothing has been measured yet." in printed(tmp_path)
+    (tmp_path / "sft").mkdir()
+    assert "Not measured yet: sft." in printed(tmp_path)
+
+
+@pytest.mark.parametrize("damaged", ['{"model": "m2", "capab', "[]", "null"])
+def test_a_damaged_evaluation_is_named_and_the_rest_is_shown(run: Path, damaged: str) -> None:
+    (run / "m2" / "eval.json").write_text(damaged)
+    found = tables(run)
+    assert list(found["capability"]) == ["sft", "m1"]
+    assert len(found["problems"]) == 1
+    assert "eval.json" in printed(run)
+
+
+def test_an_evaluation_with_parts_missing_gives_the_parts_it_has(run: Path) -> None:
+    partial = {"model": "m2", "capability": {"score": {"mean": None, "ci95": None, "n": 0}}, "head_to_head": None}
+    (run / "m2" / "eval.json").write_text(json.dumps(partial))
+    assert row_of(printed(run), "m2") == ["m2", "-", "-", "-"]
+    assert [row["model"] for row in tables(run)["head_to_head"]] == ["m1"]
+
+
+def test_no_folder_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no such run"):
+        tables(tmp_path / "nowhere")
+
+
+def test_the_tables_go_to_json(run: Path) -> None:
+    assert json.loads(json.dumps(tables(run))) == tables(run)
+
+
+def test_the_report_is_read_without_torch(run: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from rich.console import Console; from selfreward import report;"
+        "report.render(report.tables(Path(sys.argv[1])), Console());"
+        "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code, str(run)], stdout=subprocess.DEVNULL, check=False).returncode == 0
+    )
