@@ -26,6 +26,7 @@ check: .venv/dev.stamp ## lint and types
 
 docs: .venv/dev.stamp ## write the documents that are made from code
 	$(BIN)/selfreward recipes schema > docs/recipe.schema.json
+	$(BIN)/python benchmarks/tables.py
 
 clean: ## remove the virtual environment and all caches, never a run
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

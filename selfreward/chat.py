@@ -49,7 +49,7 @@ def decode(tokenizer: Any, ids: list[int]) -> str:
 
 
 def end_of_turn(tokenizer: Any) -> int:
-    """The control token with which the template closes the assistant's turn; the tokenizer's eos where there is none."""
+    """The control token with which the template closes the assistant's turn; the tokenizer's eos if there is none."""
     turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _PLACEHOLDER}]
     tail = tokenizer.apply_chat_template(turns, tokenize=False).rpartition(_PLACEHOLDER)[2]
     controls = _controls(tokenizer, _encode(tokenizer, tail))
@@ -59,7 +59,7 @@ def end_of_turn(tokenizer: Any) -> int:
 
 
 def end_ids(tokenizer: Any, model_generation_config: Any | None = None) -> set[int]:
-    """All token ids that end a completion: end of turn, the tokenizer's eos, and those the model's own settings name."""
+    """All token ids that end a completion: end of turn, the tokenizer's eos, those that the model's settings name."""
     named = getattr(model_generation_config, "eos_token_id", None)
     several = named if isinstance(named, list | tuple) else [named]
     return {int(i) for i in (end_of_turn(tokenizer), tokenizer.eos_token_id, *several) if i is not None}

@@ -15,8 +15,8 @@ def find(name: str, ours: Mapping[str, F], where: str) -> F:
     """The function of this name; BadInput where there is none. Modules beside the working folder can be named too."""
     if name in ours:
         return ours[name]
-    module, separator, function = name.partition(":")
-    if not separator:
+    module, _, function = name.partition(":")
+    if not function or not module or module.startswith("."):
         raise BadInput(f"unknown name {name!r}", where, f"{nearest(name, ours)} Or name package.module:function")
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))

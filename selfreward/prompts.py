@@ -105,7 +105,11 @@ class Filter:
         """Highest ROUGE-L F (no stemmer) with any earlier text: 2 LCS / (m + n), which is the normalised Indel similarity."""
         if not self._lettered:
             return 0.0
-        return float(process.cdist([self._lettering(normal)], self._lettered, scorer=Indel.normalized_similarity).max())
+        # In float64 and rounded: 0.8 is not above 0.8, which it is in rapidfuzz's float32.
+        similarities = process.cdist(
+            [self._lettering(normal)], self._lettered, scorer=Indel.normalized_similarity, dtype=float
+        )
+        return round(float(similarities.max()), 9)
 
 
 def _normal(text: str) -> str:

@@ -49,9 +49,9 @@ class Section(BaseModel):
 class Seeds(Section):
     """The human data: IFT (instruction, response) and EFT (ranked responses). Section 3.1.1."""
 
-    source: str = cited("micro", "micro, the embedded default, or a folder with ift.jsonl, eft.jsonl and eval.jsonl")
+    source: str = cited("micro", "micro, the embedded default, or a folder with ift.jsonl, ranked.jsonl and eval.jsonl")
     num_ift: Count = cited(3200, "3.1.1: 3,200 examples, Open Assistant, English, first turn, rank 0")
-    num_eft_prompts: Count = cited(1200, "not stated; 3.1.1 keeps 1,630 examples, about 570 prompts, once filtered")
+    num_eft_prompts: Whole = cited(1200, "not stated; 3.1.1 keeps 1,630 examples, about 570 prompts, once filtered")
     num_ranked_responses: Annotated[int, BeforeValidator(_no_truth_value), Field(ge=2)] = cited(
         3, "3.1.1: 2.85 ranked responses to an instruction on average; for sources that write their own"
     )

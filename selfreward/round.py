@@ -170,7 +170,7 @@ class Round:
             self.folder / store.JUDGEMENTS_FILE, responses, self.recipe, self.engines, self.model_path(self.k - 1),
             self.model, self.progress,
         )  # fmt: skip
-        votes = Counter(vote.fault or "read" for judgement in judgements for vote in judgement.votes)
+        votes: Counter[str] = Counter(vote.fault or "read" for judgement in judgements for vote in judgement.votes)
         self.counts["votes"] = dict(votes)
         return judgements
 

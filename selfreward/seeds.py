@@ -40,18 +40,16 @@ def load_seeds(recipe: Recipe, folder: Path) -> Seeds:
     paths = [folder / name for name in (store.IFT_FILE, store.RANKED_FILE, store.EVAL_SEED_FILE)]
     made = not all(path.exists() for path in paths)
     if made:
-        parts = _micro(recipe) if recipe.seeds.source == "micro" else _from_folder(Path(recipe.seeds.source), recipe)
+        source = recipe.seeds.source
+        ift, ranked, evaluation = _micro(recipe) if source == "micro" else _from_folder(Path(source), recipe)
     else:
-        parts = (
-            store.read(paths[0], Example),
-            store.read(paths[1], RankedSet),
-            store.read(paths[2], RankedSet),
-        )
-    ift, ranked, evaluation = parts
+        ift = store.read(paths[0], Example)
+        ranked, evaluation = (store.read(path, RankedSet) for path in paths[1:])
     _check_disjoint(ift, ranked, evaluation, recipe.seeds.source)
     if made:
-        for path, records in zip(paths, parts, strict=True):
-            store.write_once(path, records)
+        store.write_once(paths[0], ift)
+        store.write_once(paths[1], ranked)
+        store.write_once(paths[2], evaluation)
     return Seeds(ift, ranked, evaluation, _held_out(recipe, evaluation))
 
 

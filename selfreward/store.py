@@ -194,7 +194,7 @@ def append(path: Path, records: Sequence[Record]) -> None:
     _append(path, [record.model_dump_json() for record in records])
 
 
-def write_once(path: Path, records: Sequence[R]) -> Sequence[R]:
+def write_once(path: Path, records: Sequence[R]) -> list[R]:
     """Writes a whole file of records in one step; where it is there already, it must say the same.
 
     For what is a function of files that were there before: a run that goes on makes it again and checks itself. Returns
@@ -205,7 +205,7 @@ def write_once(path: Path, records: Sequence[R]) -> Sequence[R]:
         write_text(path, text)
     elif path.read_text() != text:
         raise StageFailed("differs from what its sources give", path, "delete it to have it made again")
-    return records
+    return list(records)
 
 
 def _id(record: Record) -> str:

@@ -5,9 +5,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# The same examples each time, however busy the machine is.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 CONTROLS = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>")
-WORDS = "the a cat dog river tree runs sees big red is was write review score word sentence about with exactly".split()
+WORDS = [
+    "the",
+    "a",
+    "cat",
+    "dog",
+    "river",
+    "tree",
+    "runs",
+    "sees",
+    "big",
+    "red",
+    "is",
+    "was",
+    "write",
+    "review",
+    "score",
+    "word",
+    "sentence",
+    "about",
+    "with",
+    "exactly",
+]
 PIECE = r" ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]|\s"
 TEMPLATE = (
     "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endfor %}"
@@ -21,7 +47,9 @@ def build_tokenizer() -> Any:
     from transformers import PreTrainedTokenizerFast
 
     text = " ".join(WORDS) + " ".join("0123456789") + " . , ! ? : \n" + WORDS[0]
-    words = sorted({piece for known in (text, " " + text) for piece in re.findall(PIECE, known)} | set(WORDS) | set("012345"))
+    words = sorted(
+        {piece for known in (text, " " + text) for piece in re.findall(PIECE, known)} | set(WORDS) | set("012345")
+    )
     pieces = [(control, 0.0) for control in CONTROLS]
     pieces += [(f"<0x{byte:02X}>", -20.0) for byte in range(256)] + [(word, -1.0) for word in words]
     backend = Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=True))
@@ -78,4 +106,14 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path
     folder = tmp_path_factory.mktemp("tiny_model")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def micro_tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the micro-world's tokenizer, built from its words."""
+    from selfreward.micro import tokenizer
+
+    folder = tmp_path_factory.mktemp("micro") / "tokenizer"
+    tokenizer.build(folder)
     return folder

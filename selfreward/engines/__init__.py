@@ -26,6 +26,8 @@ def open_engine(options: "EngineOptions", model_folder: str | Path) -> "Engine":
         )
     module, separator, function = options.name.partition(":")
     if not separator:
-        raise ValueError(f"no engine is named {options.name!r}; there is 'local', or name your own as 'package.module:function'")
+        raise ValueError(
+            f"no engine is named {options.name!r}; there is 'local', or name your own as 'package.module:function'"
+        )
     engine: Engine = getattr(import_module(module), function)(options, model_folder)
     return engine

@@ -46,16 +46,24 @@ class Engine(Protocol):
     """Holds one model from its making to `close`."""
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion]]:
-        """Completions (requests, num_samples). A prompt that leaves no room in the model's context gets empty, unfinished ones."""
+        """Completions (requests, num_samples).
+
+        A prompt that leaves no room in the model's context gets empty, unfinished ones.
+        """
         ...
 
     def score_tokens(self, prompts: Sequence[str], candidates: Sequence[str]) -> list[list[float]]:
-        """Probability (prompts, candidates) of each candidate as the first token of the assistant's turn, summing to 1
-        over the candidates. ValueError when a candidate is not one token or a prompt does not fit."""
+        """Probability (prompts, candidates) of each candidate as the first token of the assistant's turn.
+
+        Over the candidates they sum to 1. ValueError when a candidate is not one token or a prompt does not fit.
+        """
         ...
 
     def loglik(self, items: Sequence[tuple[str, str]]) -> list[float]:
-        """Sum of log p(response tokens and end of turn | prompt) of each (prompt, response), nats. ValueError when one does not fit."""
+        """Sum of log p(response tokens and end of turn | prompt) of each (prompt, response), nats.
+
+        ValueError when one does not fit.
+        """
         ...
 
     def close(self) -> None:

@@ -7,7 +7,6 @@ vocabulary at each step; this engine does not (benchmarks/local_engine.py measur
 import gc
 import logging
 from collections.abc import Iterator, Sequence
-from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ import torch
 
 from selfreward import chat
 from selfreward.engines.base import Completion, Request, Sampling
-from selfreward.engines.decoding import CacheDecoding, Decoding, Prefilled, left_pad, prefill, read_prefix, survivors
-from selfreward.engines.lean_llama import LeanDecoding, LeanLlama
+from selfreward.engines.decoding import CacheReader, Prefilled, Reader, left_pad, survivors
+from selfreward.engines.lean_llama import LeanLlama
 from selfreward.engines.sampling import draw, uniforms
 
 log = logging.getLogger(__name__)
@@ -45,7 +44,7 @@ class LocalEngine:
         self.tokenizer = chat.load_tokenizer(model_folder)
         self.end_ids = chat.end_ids(self.tokenizer, self.model.generation_config)
         self.context = getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or 2**31
-        self.lean = LeanLlama(self.model) if LeanLlama.supports(self.model) else None
+        self.reader: Reader = LeanLlama(self.model) if LeanLlama.supports(self.model) else CacheReader(self.model)
 
     @torch.inference_mode()
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[list[Completion]]:
@@ -55,7 +54,9 @@ class LocalEngine:
         for i, request in enumerate(requests):
             ids = tuple(chat.encode_prompt(self.tokenizer, request.prompt))
             if len(ids) >= self.context:
-                log.warning("request %s: %d tokens leave no room in a context of %d", request.id, len(ids), self.context)
+                log.warning(
+                    "request %s: %d tokens leave no room in a context of %d", request.id, len(ids), self.context
+                )
             elif request.num_samples:
                 rows.setdefault(ids, []).extend((i, sample) for sample in range(request.num_samples))
         for batch, prefilled in self._read(list(rows)):
@@ -96,7 +97,7 @@ class LocalEngine:
 
     def close(self) -> None:
         """Free the model; the engine cannot be used again."""
-        self.model = self.lean = None
+        del self.model, self.reader
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -106,13 +107,13 @@ class LocalEngine:
         num_shared, prefix = 0, None
         if len(prompts) > 1:
             # At least one token of each prompt stays outside: the last one's logits are what is asked for.
-            num_shared = min(len(commonprefix(prompts)), min(map(len, prompts)) - 1)
-            prefix = read_prefix(self.model, prompts[0][:num_shared]) if num_shared > MIN_SHARED else None
-        num_shared = num_shared if prefix else 0
+            num_shared = min(_num_common(min(prompts), max(prompts)), min(map(len, prompts)) - 1)
+            prefix = self.reader.read_prefix(prompts[0][:num_shared]) if num_shared > MIN_SHARED else None
+        num_shared = 0 if prefix is None else num_shared
         prompts = sorted(prompts, key=len, reverse=True)
         for start in range(0, len(prompts), self.batch_size):
             batch = prompts[start : start + self.batch_size]
-            yield batch, prefill(self.model, [ids[num_shared:] for ids in batch], prefix)
+            yield batch, self.reader.read([ids[num_shared:] for ids in batch], prefix)
 
     def _decode(
         self,
@@ -123,11 +124,7 @@ class LocalEngine:
         sampling: Sampling,
     ) -> list[Completion]:
         device, num_steps = source.device, max(limits)
-        decoding: Decoding
-        if self.lean:
-            decoding = LeanDecoding(self.lean, prefilled, source, room=num_steps)
-        else:
-            decoding = CacheDecoding(self.model, prefilled, source)
+        decoding = self.reader.decode(prefilled, source, num_steps)
         u = uniforms(streams, num_steps).to(device) if sampling.temperature > 0 else None
         ends = torch.tensor(sorted(self.end_ids), device=device)
         limit = torch.tensor(limits, device=device)
@@ -156,8 +153,7 @@ class LocalEngine:
         ]
 
     def _response_logliks(self, pairs: list[tuple[list[int], list[int]]], longest: int) -> list[float]:
-        ids, mask = left_pad([prompt + response for prompt, response in pairs], self.model.device)
-        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        ids, mask, positions = left_pad([prompt + response for prompt, response in pairs], self.model.device)
         output = self.model(
             ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=longest + 1
         )
@@ -175,8 +171,13 @@ class LocalEngine:
             raise ValueError(f"{longest} tokens do not fit into the model's context of {self.context}")
 
 
+def _num_common(first: Ids, last: Ids) -> int:
+    """How many tokens two prompts begin with; of the first and the last in order, what all between begin with too."""
+    return next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+
+
 def load_model(model_folder: str | Path, dtype: str = "auto", device: str = "auto") -> Any:
-    """A causal language model in evaluation mode, from safetensors alone. ValueError when the folder holds no such model."""
+    """A causal language model in evaluation mode, from safetensors alone. ValueError when the folder holds none."""
     from transformers import AutoModelForCausalLM
 
     folder = Path(model_folder)
@@ -190,7 +191,7 @@ def load_model(model_folder: str | Path, dtype: str = "auto", device: str = "aut
     if dtype == "auto":
         dtype = "bfloat16" if device.startswith("cuda") else "float32"
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             str(model_folder), dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False
         )
     except OSError as error:

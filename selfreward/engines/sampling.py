@@ -11,7 +11,7 @@ TRIES = 4  # draws per step before the vocabulary is sorted after all; at top_p 
 
 
 def uniforms(streams: list[tuple[int, int]], num_steps: int) -> torch.Tensor:
-    """Uniforms in (0, 1], (rows, steps, TRIES + 1), float32; a row depends on its (seed, sample) and on nothing else."""
+    """Uniforms in (0, 1], (rows, steps, TRIES + 1), float32; a row depends on its (seed, sample) alone."""
     draws = np.empty((len(streams), num_steps, TRIES + 1), dtype=np.float32)
     for row, (seed, sample) in enumerate(streams):
         generator = np.random.Generator(np.random.Philox(key=[seed, sample]))

@@ -35,7 +35,10 @@ class ScriptedEngine:
     def score_tokens(self, prompts: Sequence[str], candidates: Sequence[str]) -> list[list[float]]:
         """See `Engine`."""
         self.calls.append("score_tokens")
-        rows = [self.token_scores(prompt, candidates) if self.token_scores else [1.0] * len(candidates) for prompt in prompts]
+        rows = [
+            self.token_scores(prompt, candidates) if self.token_scores else [1.0] * len(candidates)
+            for prompt in prompts
+        ]
         return [[weight / sum(row) for weight in row] for row in rows]
 
     def loglik(self, items: Sequence[tuple[str, str]]) -> list[float]:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from selfreward.micro import oracle, people
-from selfreward.micro.tasks import Split, Task, read_instruction
+from selfreward.micro.tasks import Task, read_instruction
 from selfreward.recipe import Recipe
 from selfreward.records import Prompt, RankedResponse, RankedSet, Response, digest
 from selfreward.statistics import mean_ci

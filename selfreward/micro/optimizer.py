@@ -23,8 +23,16 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     return x.mT if tall else x
 
 
+def _gradient(p: torch.nn.Parameter) -> Tensor:
+    assert p.grad is not None
+    return p.grad
+
+
 class MuonAdamW:
-    """`step(scale)` updates all parameters with the base learning rates times `scale`, and clears their gradients."""
+    """`step` updates all parameters with the base learning rates times `scale`, and clears their gradients.
+
+    `decay` is the decoupled weight decay of the hidden matrices; as in PyTorch's Muon a step shrinks them by lr * decay.
+    """
 
     def __init__(self, model: torch.nn.Module, muon_lr: float, adam_lr: float) -> None:
         self.muon_lr, self.muon_momentum = muon_lr, 0.95
@@ -38,16 +46,17 @@ class MuonAdamW:
         self.adam = torch.optim.AdamW(self.rest.values(), lr=adam_lr, betas=(0.9, 0.98), weight_decay=0.0)
 
     @torch.no_grad()
-    def step(self, scale: float) -> None:
+    def step(self, scale: float, decay: float = 0.0) -> None:
         for group in self.groups:
             for name, p in group:
-                assert p.grad is not None, name
-                self.momenta[name].lerp_(p.grad, 1 - self.muon_momentum)
-            nesterov = torch.stack([p.grad.lerp(self.momenta[name], self.muon_momentum) for name, p in group])
+                self.momenta[name].lerp_(_gradient(p), 1 - self.muon_momentum)
+            nesterov = torch.stack(
+                [torch.lerp(_gradient(p), self.momenta[name], self.muon_momentum) for name, p in group]
+            )
             updates = orthogonalise(nesterov)
             factor = max(1.0, updates.size(-2) / updates.size(-1)) ** 0.5
             for (_, p), update in zip(group, updates, strict=True):
-                p.sub_(update, alpha=scale * self.muon_lr * factor)
+                p.mul_(1 - scale * self.muon_lr * decay).sub_(update, alpha=scale * self.muon_lr * factor)
                 p.grad = None
         for parameters in self.adam.param_groups:
             parameters["lr"] = scale * self.adam_lr

@@ -70,10 +70,10 @@ def _items(body: str) -> tuple[list[str], bool]:
 
 def _check_list(task: Task, body: str) -> tuple[Check, ...]:
     items, well_formed = _items(body)
-    stranger = next((item for item in items if TOPIC_OF.get(item) != task.topic), "")
+    strangers = [item for item in items if TOPIC_OF.get(item) != task.topic]
     included = task.include is None or task.include in items
     return (
-        Check("subject", not stranger, stranger),
+        Check("subject", not strangers, strangers[0] if strangers else ""),
         Check("form", well_formed),
         Check("amount", task.count is None or len(items) == task.count, str(len(items))),
         Check("content", included and (task.leave_out is None or task.leave_out not in items)),
@@ -83,9 +83,9 @@ def _check_list(task: Task, body: str) -> tuple[Check, ...]:
 def _check_order(task: Task, body: str) -> tuple[Check, ...]:
     items, well_formed = _items(body)
     wanted = list(reversed(task.words)) if task.reverse else list(task.words)
-    stranger = next((item for item in items if item not in task.words), "")
+    strangers = [item for item in items if item not in task.words]
     return (
-        Check("subject", not stranger, stranger),
+        Check("subject", not strangers, strangers[0] if strangers else ""),
         Check("form", well_formed),
         Check("amount", len(items) == len(wanted), str(len(items))),
         Check("content", items == wanted),

@@ -24,8 +24,11 @@ from selfreward.micro.optimizer import MuonAdamW
 
 SHARD_DOCUMENTS = 16_384
 MICRO_BATCH_TOKENS = 4096
-LARGE_STEP_SHARDS = 15  # read two micro-batches a step; the rest one, since the number of steps is what copying wants
-CLEAN_SHARE = 0.7  # of the shards, before the natural mixture begins
+MICRO_BATCHES = 2  # per step: documents of two lengths in every update
+SMALL_STEP_SHARDS = range(15, 22)  # one per step: an attempt to speed copying up that only added noise (docs/notebook.md)
+DECAY_FROM_SHARD = 24  # Muon's weight decay; before it the weights had grown until attention saturated (docs/notebook.md)
+WEIGHT_DECAY = 0.1
+CLEAN_SHARE = 0.75  # of the shards, before the natural mixture begins
 WARM_UP_SHARDS = 0.48
 CONSTANT_SHARE = 0.6  # of the shards, before the learning rate falls
 MUON_LR, ADAM_LR, FINAL_SCALE = 0.02, 2e-3, 0.02
@@ -86,9 +89,9 @@ def batches(rows: list[tuple[list[int], int]], rng: Random) -> Iterator[tuple[Te
         width = max(len(ids) for ids, _ in group)
         ids = torch.zeros(len(group), width, dtype=torch.long)
         learned = torch.zeros(len(group), width, dtype=torch.bool)
-        for i, (row, skipped) in enumerate(group):
-            ids[i, : len(row)] = torch.tensor(row)
-            learned[i, skipped : len(row)] = True
+        for i, (document, skipped) in enumerate(group):
+            ids[i, : len(document)] = torch.tensor(document)
+            learned[i, skipped : len(document)] = True
         yield ids, learned
 
 
@@ -143,14 +146,15 @@ def _train_shard(
     rows = encode(tokenizer, documents(seed, shard, num_shards))
     micro = list(batches(rows, Random(f"{seed}/{shard}/order")))
     total, learned_tokens = 0.0, 0
-    num_micro = 2 if shard < LARGE_STEP_SHARDS else 1
+    num_micro = 1 if shard in SMALL_STEP_SHARDS else MICRO_BATCHES
+    decay = WEIGHT_DECAY if shard >= DECAY_FROM_SHARD else 0.0
     steps = range(0, len(micro), num_micro)
     for step in steps:
         parts = [summed_loss(model, ids, learned) for ids, learned in micro[step : step + num_micro]]
         learned_here = sum(count for _, count in parts)
-        loss = sum(part for part, _ in parts) / learned_here
+        loss = torch.stack([part for part, _ in parts]).sum() / learned_here
         loss.backward()
-        optimizer.step(scale_at(shard + step / len(micro), num_shards))
+        optimizer.step(scale_at(shard + step / len(micro), num_shards), decay)
         total += loss.item() * learned_here
         learned_tokens += learned_here
     return {"loss": round(total / learned_tokens, 4), "steps": len(steps)}, sum(len(ids) for ids, _ in rows)

@@ -105,10 +105,8 @@ _ENDINGS = ("End with {mark}.", "Finish with {mark}.")
 
 def write_instruction(task: Task, rng: Random) -> str:
     """The task in English: the subject first, then its constraints in random order, each in a random phrasing."""
-    if task.family == "order":
-        head = rng.choice(_HEADS["reverse" if task.reverse else "same"])
-    else:
-        head = rng.choice(_HEADS[task.family])
+    order = "reverse" if task.reverse else "same"
+    head = rng.choice(_HEADS[order if task.family == "order" else task.family])
     constraints = []
     if task.count is not None:
         constraints.append(rng.choice(_COUNTS[task.family]))
@@ -189,7 +187,7 @@ def _task(family: str, reverse: bool, fields: dict[str, str]) -> Task | None:
         fields.get("topic", "animals") in TOPICS
         and fields.get("attribute", "animal") in ATTRIBUTES
         and fields.get("town", TOWNS[0]) in TOWNS
-        and fields.get("count", "2").isdecimal()
+        and re.fullmatch("[0-9]{1,3}", fields.get("count", "2")) is not None
         and fields.get("mark", "a period") in _MARK_OF
         and set(words) <= set(NOUNS)
         and len(set(words)) == len(words)

@@ -48,7 +48,7 @@ def tables(folder: Path) -> Table:
         "paper_reward_modelling": REWARD_MODELLING,
         "judge_health": {model: health for model in models if (health := _health(evaluations[model]))},
         "counts": {model: found for model in models if (found := _counts(folder, model, evaluations[model], problems))},
-        "lines": {model: found for model in models if (found := _lines(folder / model))},
+        "lines": {model: lines for model in models if (lines := _lines(folder / model))},
         "time": _time(folder / store.METRICS_FILE, problems),
         "problems": problems,
     }

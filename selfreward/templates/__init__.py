@@ -56,7 +56,7 @@ def _source(kind: Kind, template: str) -> str:
 @lru_cache(maxsize=8)
 def _compiled(kind: Kind, source: str, name: str) -> Template:
     """The template, checked; keyed by its text, so that a file which was changed is read again."""
-    environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - plain text, not HTML
+    environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
     wanted = " and ".join(sorted(FIELDS[kind]))
     try:
         used = meta.find_undeclared_variables(environment.parse(source))

@@ -1,7 +1,7 @@
 """Direct preference optimisation (Rafailov et al. 2023, arXiv 2305.18290), on TRL's `DPOTrainer`.
 
 loss = -log sigmoid(beta [(log p(chosen) - log ref(chosen)) - (log p(rejected) - log ref(rejected))]), where each log p
-is the SUM over the response's tokens. Settings as in arXiv 2401.10020, section 3.1.2.
+is the SUM over the response's tokens. Settings as in arXiv 2401.10020, section 3.1.3.
 """
 
 import math

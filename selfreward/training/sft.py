@@ -1,4 +1,4 @@
-"""Supervised fine-tuning on the response tokens only (arXiv 2401.10020, section 3.1.2), on TRL's `SFTTrainer`."""
+"""Supervised fine-tuning on the response tokens only (arXiv 2401.10020, section 3.1.3), on TRL's `SFTTrainer`."""
 
 from pathlib import Path
 from typing import Any

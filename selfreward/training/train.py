@@ -33,8 +33,8 @@ def train(
     `models(k)` is the folder of M_k. Settings come from `recipe.sft` or `recipe.dpo`; rows longer than their max_tokens
     are left out and logged as `num_dropped`. Same lesson, settings and seed: same weights to the bit on one machine.
     Raises StageFailed when there is nothing to train on, when DPO's first loss is not ln 2 although `start` is
-    `reference`, and when the loss or the weights are not finite; BadInput under a launcher of several
-    processes, which would each train alone.
+    `reference`, and when the loss or the weights are not finite; BadInput under a launcher of several processes, which
+    would each train alone.
     """
     finished = folder / "model"
     if finished.exists():
@@ -60,7 +60,7 @@ def train(
 
 
 def _fit(
-    lesson: Lesson, models: Callable[[int], str], checkpoints: Path, settings: Sft | Dpo, seed: int, name: str,
+    lesson: Lesson, models: Callable[[int], str], checkpoints: Path, settings: Any, seed: int, name: str,
     progress: Progress, log: Callable[..., None],
 ) -> tuple[Any, Any]:  # fmt: skip
     """The trained model in memory, and its tokenizer."""

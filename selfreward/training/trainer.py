@@ -62,7 +62,7 @@ def dropout_fields(config: Any) -> dict[str, float]:
 def arguments(settings: Sft | Dpo, output_dir: Path, seed: int) -> dict[str, Any]:
     """The keyword arguments of `SFTConfig` and `DPOConfig` alike; `settings` is `recipe.sft` or `recipe.dpo`.
 
-    Section 3.1.2: cosine from `lr` to `final_lr`; the paper names no warm-up and no weight decay.
+    Section 3.1.3: cosine from `lr` to `final_lr`; the paper names no warm-up and no weight decay.
     """
     cuda = torch.cuda.is_available()
     return {

@@ -6,20 +6,37 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
 
 from selfreward import chat
-from selfreward.engines import local, open_engine
+from selfreward.engines import lean_llama, local, open_engine
 from selfreward.engines.base import Completion, Request, Sampling
-from selfreward.engines.decoding import CacheDecoding, prefill, read_prefix, survivors
-from selfreward.engines.lean_llama import LeanDecoding, LeanLlama
+from selfreward.engines.decoding import CacheReader, survivors
+from selfreward.engines.lean_llama import LeanLlama
 from selfreward.engines.local import LocalEngine
 from selfreward.engines.sampling import TRIES, draw, uniforms
 
-WORDS = "the a cat dog river tree runs sees big red is was write review score word sentence".split()
+WORDS = [
+    "the",
+    "a",
+    "cat",
+    "dog",
+    "river",
+    "tree",
+    "runs",
+    "sees",
+    "big",
+    "red",
+    "is",
+    "was",
+    "write",
+    "review",
+    "score",
+    "word",
+    "sentence",
+]
 RUBRIC = "write a review about the score . " * 4
 GREEDY, WARM = Sampling(0.0, 1.0, 16), Sampling(0.9, 0.9, 16)
 
@@ -38,9 +55,9 @@ def make_requests(prefix: str = "", num_samples: int = 3) -> list[Request]:
 def engine(request: pytest.FixtureRequest, tiny_model: Path) -> Iterator[LocalEngine]:
     """The engine with its own decoding step for Llamas, and with transformers' forward as for any other architecture."""
     engine = LocalEngine(tiny_model, batch_size=4, device="cpu")
-    assert engine.lean
+    assert isinstance(engine.reader, LeanLlama)
     if request.param == "general":
-        engine.lean = None
+        engine.reader = CacheReader(engine.model)
     yield engine
     engine.close()
 
@@ -86,12 +103,8 @@ def test_neither_order_nor_batch_size_changes_a_sample(
 
 def test_a_shared_prefix_is_read_once_and_changes_nothing(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     requests, reads = make_requests(RUBRIC), []
-
-    def counted(*args: Any) -> Any:
-        reads.append(args)
-        return read_prefix(*args)
-
-    monkeypatch.setattr(local, "read_prefix", counted)
+    read_prefix = engine.reader.read_prefix
+    monkeypatch.setattr(engine.reader, "read_prefix", lambda ids: reads.append(ids) or read_prefix(ids))
     shared = engine.generate(requests, WARM)
     assert len(reads) == 1
     monkeypatch.setattr(local, "MIN_SHARED", 10**6)
@@ -110,31 +123,32 @@ def test_greedy_equals_transformers_generate(engine: LocalEngine, requests: list
         assert [sample.text for sample in samples] == [chat.decode(engine.tokenizer, reference)] * request.num_samples
 
 
-def test_logits_of_both_decoding_steps_equal_a_forward_over_the_whole_text(tiny_model: Path) -> None:
-    """Across the growth of the cache, the loss of rows, padding and a prefix."""
-    engine = LocalEngine(tiny_model, device="cpu")
-    prefix, suffixes = [2, 270, 271, 272], [[273, 274, 275], [276], [277, 278]]
-    source = torch.tensor([0, 0, 1, 2, 2])
+@pytest.mark.parametrize("num_shared", [0, 4])
+def test_logits_of_both_readers_equal_a_forward_over_the_whole_text(
+    engine: LocalEngine, num_shared: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Across padding, a prefix, uneven numbers of rows, the growth of the cache and the loss of rows and prompts."""
+    monkeypatch.setattr(lean_llama, "BLOCK", 4)
+    prefix, suffixes = [2, 270, 271, 272][:num_shared], [[273, 274, 275], [276], [277, 278]]
+    source = torch.tensor([0, 2, 1, 0, 2, 2])
+    losses = {2: [2], 4: [0, 3], 6: [1]}  # after these steps, these rows
     with torch.inference_mode():
-        cache = read_prefix(engine.model, prefix)
-        lean = LeanDecoding(LeanLlama(engine.model), prefill(engine.model, suffixes, cache), source, room=4)
-        general = CacheDecoding(engine.model, prefill(engine.model, suffixes, cache), source)
+        prefilled = engine.reader.read(suffixes, engine.reader.read_prefix(prefix) if prefix else None)
         rows = [prefix + suffixes[i] for i in source.tolist()]
+        expected = torch.stack([engine.model(torch.tensor([row])).logits[0, -1] for row in rows])
+        torch.testing.assert_close(prefilled.logits[source], expected, rtol=1e-4, atol=1e-4)
+        decoding = engine.reader.decode(prefilled, source, num_steps=9)
         generator = torch.Generator().manual_seed(0)
-        for step in range(12):
+        for step in range(9):
             tokens = torch.randint(262, 300, (len(rows),), generator=generator)
             rows = [[*row, int(token)] for row, token in zip(rows, tokens, strict=True)]
             expected = torch.stack([engine.model(torch.tensor([row])).logits[0, -1] for row in rows])
-            torch.testing.assert_close(lean.step(tokens), expected, rtol=1e-4, atol=1e-4)
-            torch.testing.assert_close(general.step(tokens), expected, rtol=1e-4, atol=1e-4)
-            if step in (2, 5):
-                alive = torch.ones(len(rows), dtype=torch.bool)
-                alive[step // 4] = False
-                order = survivors(alive)
-                lean.keep(order)
-                general.keep(order)
+            torch.testing.assert_close(decoding.step(tokens), expected, rtol=1e-4, atol=1e-4)
+            if step in losses:
+                order = survivors(torch.tensor([i not in losses[step] for i in range(len(rows))]))
+                decoding.keep(order)
                 rows = [rows[i] for i in order.tolist()]
-    assert len(rows) == 3
+    assert len(rows) == 2
 
 
 def test_survivors_fill_the_holes_from_the_end() -> None:
@@ -225,7 +239,10 @@ def test_a_completion_stops_where_the_models_context_does(engine: LocalEngine, m
     monkeypatch.setattr(engine, "context", max(lengths) + 3)
     for length, samples in zip(lengths, engine.generate(requests, WARM), strict=True):
         assert all(sample.num_tokens <= max(lengths) + 3 - length for sample in samples)
-        assert all(sample.finished or sample.num_tokens == min(WARM.max_tokens, max(lengths) + 3 - length) for sample in samples)
+        assert all(
+            sample.finished or sample.num_tokens == min(WARM.max_tokens, max(lengths) + 3 - length)
+            for sample in samples
+        )
 
 
 def test_no_request_and_no_sample_are_no_work(engine: LocalEngine) -> None:
@@ -299,7 +316,7 @@ def test_an_architecture_that_is_no_llama_decodes_by_transformers_forward(tiny_m
     MistralForCausalLM(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     engine = LocalEngine(tmp_path, batch_size=4, device="cpu")
-    assert engine.lean is None
+    assert isinstance(engine.reader, CacheReader)
     requests = make_requests(RUBRIC, num_samples=1)
     for request, samples in zip(requests, engine.generate(requests, GREEDY), strict=True):
         reference = reference_greedy(engine, request.prompt, GREEDY.max_tokens)

@@ -34,6 +34,8 @@ PAIRS = tuple(
 )
 LESSON = Lesson(method="dpo", pairs=PAIRS, start=1, reference=1)
 
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # TRL's and transformers' about each other's fields
+
 
 @pytest.fixture(autouse=True, scope="module")
 def on_the_cpu() -> Iterator[None]:

@@ -1,0 +1,183 @@
+"""Does the loop improve its model? Run seeds, controls and ablations of the micro recipe, measured on fresh prompts.
+
+    python benchmarks/micro_effect.py --work FOLDER [--seeds 0 1 2 3 4] [--split test]
+
+Variants of one seed share everything up to M1, which they have in common. All of them are ordinary runs in FOLDER, so a
+benchmark that was stopped goes on where it was. Intervals are Student's t over run seeds.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from common import write_results
+
+from selfreward.statistics import mean_ci
+from selfreward.store import read_json
+
+REPOSITORY = Path(__file__).parent.parent
+VARIANTS: dict[str, list[str]] = {  # in order of importance
+    "self": [],
+    "random_judge": ["judge.name=benchmarks.controls:random_judge"],
+    "oracle_judge": ["judge.name=benchmarks.controls:oracle_judge"],
+    "no_eft": ["seeds.num_eft_prompts=0"],
+    "positives_only": ["strategy=positives_only"],
+    "saturation": ["rounds=4"],
+}
+SHARED = {  # folders a variant takes over from another one of the same seed
+    "random_judge": ("self", ("seed", "sft", "m1")),
+    "oracle_judge": ("self", ("seed", "sft", "m1")),
+    "positives_only": ("self", ("seed", "sft", "m1")),
+    "saturation": ("self", ("seed", "sft", "m1", "m2", "m3")),
+}
+MODELS = ("sft", "m1", "m2", "m3", "m4", "m5")
+
+
+def run_variant(work: Path, variant: str, seed: int, split: str, num_prompts: int, extra: list[str]) -> None:
+    """One run, or what is left of it."""
+    folder = work / f"{variant}-{seed}"
+    if not folder.exists() and variant in SHARED:
+        source, names = SHARED[variant]
+        beside = folder.with_suffix(".copy")
+        shutil.rmtree(beside, ignore_errors=True)
+        for name in names:
+            shutil.copytree(work / f"{source}-{seed}" / name, beside / name)
+        command = _command(beside, variant, seed, split, num_prompts, extra)
+        # a run folder begins with its recipe; the run itself would refuse a folder that has none
+        recipe = subprocess.run(
+            [sys.executable, "-c", _WRITE_RECIPE, str(beside), *command[5:]], cwd=REPOSITORY, check=True
+        )
+        assert recipe.returncode == 0
+        beside.rename(folder)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1"}
+    environment["PYTHONPATH"] = str(REPOSITORY)
+    start = time.monotonic()
+    subprocess.run(
+        _command(folder, variant, seed, split, num_prompts, extra), cwd=REPOSITORY, env=environment, check=True
+    )
+    print(f"{variant} {seed}: {time.monotonic() - start:.0f} s", flush=True)
+
+
+_WRITE_RECIPE = """
+import sys
+from pathlib import Path
+from selfreward.recipe import load_recipe, to_yaml
+folder, *overrides = sys.argv[1:]
+recipe = load_recipe("micro", [text for text in overrides if text != "--set"])
+(Path(folder) / "recipe.yaml").write_text(to_yaml(recipe))
+"""
+
+
+def _command(folder: Path, variant: str, seed: int, split: str, num_prompts: int, extra: list[str]) -> list[str]:
+    settings = [f"seed={seed}", f"evaluation.split={split}", f"evaluation.num_prompts={num_prompts}"]
+    settings += [*extra, *VARIANTS[variant]]
+    start = [sys.executable, "-c", "from selfreward.cli import main; main()", "run", "micro"]
+    command = [*start, *(part for text in settings for part in ("--set", text))]
+    return [*command, "--quiet", "--to", str(folder)] if folder.suffix != ".copy" else command
+
+
+def read_variant(work: Path, variant: str, seeds: list[int]) -> dict[str, Any]:
+    """The figures of one variant over the seeds that are finished."""
+    evals = [
+        {m: read_json(path) for m in MODELS if (path := work / f"{variant}-{seed}" / m / "eval.json").exists()}
+        for seed in seeds
+    ]
+    models = [m for m in MODELS if all(m in e for e in evals)]
+
+    def over_seeds(values: list[float]) -> dict[str, Any]:
+        found = mean_ci(values)
+        return {"mean": found.mean, "ci95": found.ci95, "per_seed": values}
+
+    def score(e: dict[str, Any], m: str) -> float:
+        return float(e[m]["capability"]["score"]["mean"])
+
+    def wins(m: str, rival: str) -> dict[str, Any]:
+        games = [e[m]["head_to_head"][rival] for e in evals]
+        net = over_seeds([game["net"] for game in games])
+        shares = {k: mean_ci([game[k] for game in games]).mean for k in ("win", "tie", "lose")}
+        return {**shares, "net": net["mean"], "ci95": net["ci95"], "per_seed": net["per_seed"]}
+
+    figures: dict[str, Any] = {
+        "seeds": seeds,
+        "scores": {m: over_seeds([score(e, m) for e in evals]) for m in models},
+        "perfect": {m: over_seeds([float(e[m]["capability"]["perfect"]["mean"]) for e in evals]) for m in models},
+        "length_words": {m: over_seeds([float(e[m]["capability"]["length_words"]["mean"]) for e in evals]) for m in models},
+    }
+    for later, earlier in zip(models[1:], models, strict=False):
+        figures[f"{later}_minus_{earlier}"] = over_seeds([score(e, later) - score(e, earlier) for e in evals])
+        figures[f"{later}_vs_{earlier}"] = wins(later, earlier)
+    for m in models[1:]:
+        figures[f"{m}_vs_sft"] = wins(m, "sft")
+    for truth in ("human", "oracle"):
+        key = "judge_pairwise" if truth == "oracle" else "judge_pairwise_human"
+        figures[key] = {
+            m: over_seeds([float(e[m]["reward_modelling"][truth]["half"]["pairwise_accuracy"]["value"]) for e in evals])
+            for m in models
+        }
+    if "m1" in models:
+        figures["judge_m1_minus_sft"] = over_seeds(
+            [b - a for a, b in zip(*(figures["judge_pairwise"][m]["per_seed"] for m in ("sft", "m1")), strict=True)]
+        )
+    for group in ("by_family", "by_complexity"):
+        figures[group] = {
+            m: {
+                name: mean_ci([float(e[m]["capability"][group][name]["score"]["mean"]) for e in evals]).mean
+                for name in evals[0][m]["capability"][group]
+                if all(name in e[m]["capability"][group] for e in evals)
+            }
+            for m in models
+        }
+    figures["by_point"] = {
+        m: {p: mean_ci([e[m]["capability"]["by_point"][p] for e in evals]).mean for p in evals[0][m]["capability"]["by_point"]}
+        for m in models
+    }
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--split", choices=("dev", "test"), default="test")
+    parser.add_argument("--num-prompts", type=int, default=1024)
+    parser.add_argument("--variants", nargs="+", choices=tuple(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--workers", type=int, default=2, help="runs at a time, one thread each")
+    parser.add_argument("--set", dest="extra", action="append", default=[], help="as in `selfreward run`")
+    parser.add_argument("--name", default="micro_effect", help="of the result file")
+    options = parser.parse_args()
+    options.work = options.work.resolve()
+    options.work.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(options.workers) as pool:
+        for variant in options.variants:  # the variants that share need "self" of their seed first
+            jobs = [
+                pool.submit(run_variant, options.work, variant, seed, options.split, options.num_prompts, options.extra)
+                for seed in options.seeds
+            ]
+            if variant == "self":
+                for job in jobs:
+                    job.result()
+    figures: dict[str, Any] = {"split": options.split, "num_prompts": options.num_prompts, "num_samples": 2}
+    for variant in options.variants:
+        found = read_variant(options.work, variant, options.seeds)
+        if variant == "self":
+            figures |= found
+        else:
+            figures[variant] = found
+    if "saturation" in figures:  # the same runs, two rounds longer
+        saturation = figures.pop("saturation")
+        for key, value in saturation.items():
+            if isinstance(value, dict) and isinstance(figures.get(key), dict):
+                figures[key] = {**value, **figures[key]} if key not in ("m2_minus_m1",) else figures[key]
+            else:
+                figures.setdefault(key, value)
+    write_results(options.name, figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""Makes every table and picture of README.md and docs/micro-world.md from benchmarks/results/*.json.
+
+    python benchmarks/tables.py [--check]
+
+A table stands between two marks, `<!-- table: NAME -->` and `<!-- end -->`. With --check nothing is written, and the exit
+code is 1 where a document is not what the results give.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from selfreward.store import read_json
+
+REPOSITORY = Path(__file__).parent.parent
+RESULTS = REPOSITORY / "benchmarks" / "results"
+DOCUMENTS = ("README.md", "docs/micro-world.md", "docs/notebook.md")
+NAMES = {"sft": "SFT", "m1": "M1", "m2": "M2", "m3": "M3", "m4": "M4", "m5": "M5"}
+VARIANTS = {
+    "self": "self-rewarding",
+    "oracle_judge": "oracle as the judge",
+    "random_judge": "random judge",
+    "no_eft": "without EFT",
+    "positives_only": "positives only",
+}
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)]
+    return "\n".join(lines)
+
+
+def number(found: dict[str, Any] | None, decimals: int = 2, scale: float = 1.0, key: str = "mean") -> str:
+    """`mean [low, high]`, or a dash."""
+    if not found or found.get(key) is None:
+        return "-"
+    text = f"{scale * found[key]:.{decimals}f}"
+    if found.get("ci95"):
+        low, high = found["ci95"]
+        text += f" [{scale * low:.{decimals}f}, {scale * high:.{decimals}f}]"
+    return text
+
+
+def _effect() -> dict[str, Any]:
+    return dict(read_json(RESULTS / "micro_effect.json"))
+
+
+def _variants(effect: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, title in VARIANTS.items():
+        if name == "self" or name in effect:
+            yield title, effect if name == "self" else effect[name]
+
+
+def effect() -> str:
+    found = _effect()
+    rows = []
+    for m in found["scores"]:
+        games = found.get(f"{m}_vs_sft")
+        against = f"{games['win']:.0f} / {games['tie']:.0f} / {games['lose']:.0f}" if games else "-"
+        rows.append(
+            [
+                NAMES[m], number(found["scores"][m]), number(found["perfect"][m], 1, 100), against,
+                number(games, 1, key="net"), number(found["judge_pairwise"].get(m), 1, 100),
+            ]
+        )  # fmt: skip
+    header = ["model", "oracle score, 0..5", "perfect %", "win / tie / lose v SFT %", "net v SFT", "judge: pairwise %"]
+    return table(header, rows)
+
+
+def steps() -> str:
+    found = _effect()
+    rows = [[title, *(number(v.get(k)) for k in ("m2_minus_m1", "m3_minus_m2")), number(v.get("m3_vs_sft"), 1, key="net")]
+            for title, v in _variants(found)]  # fmt: skip
+    return table(["", "M2 - M1, points", "M3 - M2, points", "M3 v SFT, net %"], rows)
+
+
+def judges() -> str:
+    found = _effect()
+    rows = []
+    for truth, key in (("oracle", "judge_pairwise"), ("people", "judge_pairwise_human")):
+        rows.append([truth, *(number(value, 1, 100) for value in found[key].values())])
+    return table(["ranked by", *(NAMES[m] for m in found["judge_pairwise"])], rows)
+
+
+def _groups(key: str, first: str) -> str:
+    found = _effect()[key]
+    models = list(found)
+    groups = list(found[models[0]])
+    rows = [[group, *(f"{found[m][group]:.2f}" if group in found[m] else "-" for m in models)] for group in groups]
+    return table([first, *(NAMES[m] for m in models)], rows)
+
+
+def quickstart() -> str:
+    found = read_json(RESULTS / "quickstart.json")
+    stages = sorted(found["stages_s"].items(), key=lambda item: -item[1])
+    rows = [["`selfreward run micro`, all", f"{found['wall_s']:.0f}"]]
+    rows += [[f"of which {name}", f"{seconds:.0f}"] for name, seconds in stages[:12]]
+    rows += [["of which all others", f"{sum(seconds for _, seconds in stages[12:]):.0f}"]]
+    rows += [["`selfreward run micro-fast`, all", f"{found['micro_fast_s']:.0f}"]]
+    return table(["", "seconds"], rows)
+
+
+def engine() -> str:
+    found = read_json(RESULTS / "local_engine.json")
+    rows = [
+        ["judging: 3 reviews of each response", f"{found['judging_ratio']:.2f}"],
+        ["sampling: 4 responses of varying length to each prompt", f"{found['sampling_ratio']:.2f}"],
+        ["greedy tokens equal", "yes" if found["greedy_tokens_equal"] else "NO"],
+    ]
+    return table(["work", "times as fast as `transformers.generate`"], rows)
+
+
+def learning_curve() -> str:
+    rows = [
+        [
+            f"{row['tokens'] / 1e6:.1f}", f"{row['loss']:.3f}", f"{row['score']:.2f}", f"{row['greedy_score']:.2f}",
+            *(f"{row['by_family'].get(name, float('nan')):.2f}" for name in ("sentence", "list", "order", "fact")),
+            f"{100 * row['facts_known']:.0f}", f"{100 * row['judge_pairwise']:.1f}",
+        ]
+        for row in read_json(RESULTS / "learning_curve.json")["rows"]
+    ]  # fmt: skip
+    header = ["M tokens", "loss", "score", "greedy", "sentence", "list", "order", "fact", "facts known %", "judge: pairwise %"]
+    return table(header, rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "effect": effect,
+    "steps": steps,
+    "judges": judges,
+    "families": lambda: _groups("by_family", "family"),
+    "complexity": lambda: _groups("by_complexity", "constraints"),
+    "points": lambda: _groups("by_point", "point"),
+    "quickstart": quickstart,
+    "engine": engine,
+    "learning_curve": learning_curve,
+}
+
+
+def filled(text: str) -> str:
+    """The document with every table made anew."""
+
+    def one(match: re.Match[str]) -> str:
+        return f"<!-- table: {match[1]} -->\n{TABLES[match[1]]()}\n<!-- end -->"
+
+    return re.sub(r"<!-- table: (\w+) -->\n.*?<!-- end -->", one, text, flags=re.DOTALL)
+
+
+def plot(path: Path) -> None:
+    """Score by model for the loop and its controls, with intervals over run seeds."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "selfreward"
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 3.6))
+    styles = {"self-rewarding": ("#1f6f54", "-", 2.4), "oracle as the judge": ("#8a8a8a", "--", 1.4),
+              "random judge": ("#b3452c", "--", 1.4), "without EFT": ("#c9962b", ":", 1.4),
+              "positives only": ("#4c6fb1", ":", 1.4)}  # fmt: skip
+    for title, found in _variants(_effect()):
+        models = list(found["scores"])
+        means = [found["scores"][m]["mean"] for m in models]
+        color, line, width = styles[title]
+        places = [list(NAMES).index(m) for m in models]
+        axes.plot(places, means, line, color=color, linewidth=width, marker="o", markersize=4, label=title)
+        if title == "self-rewarding":
+            low, high = zip(*(found["scores"][m]["ci95"] or (None, None) for m in models), strict=True)
+            axes.fill_between(places, low, high, color=color, alpha=0.15)
+    axes.set_xticks(range(len(NAMES)), list(NAMES.values()))
+    axes.set_ylabel("oracle score, points of 5")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    stale = []
+    for name in DOCUMENTS:
+        path = REPOSITORY / name
+        before = path.read_text()
+        after = filled(before)
+        if before != after:
+            stale.append(name)
+            if not options.check:
+                path.write_text(after)
+    if not options.check:
+        plot(REPOSITORY / "docs" / "micro-effect.svg")
+    if options.check and stale:
+        sys.exit(f"not what the results give: {', '.join(stale)}; run python benchmarks/tables.py")
+
+
+if __name__ == "__main__":
+    main()
