@@ -27,7 +27,8 @@ from selfreward.responses import ranked_responses, sample
 def measure(checkpoint: Path, num_prompts: int, num_sets: int) -> dict[str, Any]:
     """One row of the table."""
     recipe = load_recipe(
-        "micro", [f"evaluation.num_prompts={num_prompts}", "evaluation.split=dev", f"evaluation.num_ranked_sets={num_sets}"]
+        "micro",
+        [f"evaluation.num_prompts={num_prompts}", "evaluation.split=dev", f"evaluation.num_ranked_sets={num_sets}"],
     )
     engine = LocalEngine(checkpoint, batch_size=256, dtype="float32", device="cpu", threads=None)
     settings = recipe.responses
@@ -78,7 +79,11 @@ def main() -> None:
     for checkpoint in sorted(options.folder.glob("checkpoint-*")):
         entry = log[int(checkpoint.name.rpartition("-")[2])]
         rows.append(
-            {"tokens": entry["tokens"], "loss": entry["loss"], **measure(checkpoint, options.num_prompts, options.num_sets)}
+            {
+                "tokens": entry["tokens"],
+                "loss": entry["loss"],
+                **measure(checkpoint, options.num_prompts, options.num_sets),
+            }
         )
         print(json.dumps(rows[-1]), flush=True)
     write_results("learning_curve", {"rows": rows, "log": list(log.values())})

@@ -1,31 +1,32 @@
-"""The local engine against transformers' `generate` at the same work: judging and sampling, in tokens per second.
+"""The local engine against transformers' `generate` at the same work, in tokens per second.
 
-`generate` is called as one would call it: prompts sorted by length, left-padded batches of the same size,
-`num_return_sequences`. Judging: prompts of about 200 tokens that begin with the same 50, three samples of 40 tokens
-(the end token is not heeded on either side). Sampling: four samples of each prompt, as long as the model makes them.
-The runs of the two are paired: each pair back to back in one process, the first of them in turn.
+Judging: the recipe's judge prompt over ranked responses of the micro-world, three votes each, ends heeded. Sampling: four
+responses to each held-out prompt. Long judging: prompts of about 200 random words that begin with the same 50, three
+samples of exactly 40 tokens. `generate` is called as one would call it: prompts sorted by length, left-padded batches of
+the same size, `num_return_sequences`. The two are paired: each pair back to back in one process, the first in turn.
 
-    python benchmarks/local_engine.py --model selfreward/micro/m0
+    python benchmarks/local_engine.py
 """
 
 import argparse
-import json
-import os
-import platform
 import random
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from common import write_results
 
 from selfreward import chat
 from selfreward.engines.base import Request, Sampling
 from selfreward.engines.local import LocalEngine
+from selfreward.evaluation import micro
+from selfreward.micro import people
+from selfreward.recipe import load_recipe
+from selfreward.responses import ranked_responses
+from selfreward.templates import render
 
 ROOT = Path(__file__).parents[1]
 GREEDY_TOKENS, JUDGE_TOKENS = 40, 40
@@ -39,21 +40,27 @@ def random_text(tokenizer: Any, words: list[str], num_tokens: int, rng: random.R
     return text
 
 
-def make_requests(tokenizer: Any, args: argparse.Namespace) -> tuple[list[Request], list[Request]]:
-    """(judging, sampling) requests; the prompts of the latter come from --prompts where given."""
+def micro_requests(num_judged: int, num_prompts: int) -> tuple[list[Request], list[Request]]:
+    """(judging, sampling) requests of the micro-world, as the loop makes them."""
+    recipe = load_recipe("micro", [f"evaluation.num_prompts={num_prompts}", "evaluation.split=dev"])
+    responses = ranked_responses(people.rank_responses(num_judged // 3, 3, 0, "dev", set()))
+    judging = [
+        Request(r.id, render("judge", recipe.judge.template, prompt=r.prompt, response=r.text), 3, i)
+        for i, r in enumerate(responses)
+    ]
+    return judging, [Request(p.id, p.text, 4, i) for i, p in enumerate(micro.held_out_prompts(recipe))]
+
+
+def long_judging(tokenizer: Any, num: int) -> list[Request]:
+    """Prompts of about 200 random words of the vocabulary that share their first 50."""
     rng = random.Random(0)
     words = sorted({token.strip(" Ġ▁") for token in tokenizer.get_vocab()})
     words = [word for word in words if word.isalpha() and word.isascii() and len(word) > 1]
     rubric = random_text(tokenizer, words, 50, rng)
-    judging = [
-        Request(f"j{i}", f"{rubric} {random_text(tokenizer, words, rng.randint(130, 165), rng)}", 3, i)
-        for i in range(args.num_judged)
+    return [
+        Request(f"long{i}", f"{rubric} {random_text(tokenizer, words, rng.randint(130, 165), rng)}", 3, i)
+        for i in range(num)
     ]
-    if args.prompts:
-        texts = [json.loads(line)["text"] for line in args.prompts.read_text().splitlines()][: args.num_prompts]
-    else:
-        texts = [random_text(tokenizer, words, rng.randint(8, 30), rng) for _ in range(args.num_prompts)]
-    return judging, [Request(f"s{i}", text, 4, i) for i, text in enumerate(texts)]
 
 
 def transformers_generate(
@@ -130,65 +137,43 @@ def paired_runs(
     return runs[1:]
 
 
-def hardware() -> str:
-    """Processor, cores, threads used and versions, in words."""
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        processor = names[0] if names else processor
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    return (
-        f"{processor}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {device}, torch {torch.__version__}"
-    )
-
-
 def main() -> None:
-    """Run both workloads and write the results."""
+    """Run the workloads and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=ROOT / "selfreward" / "micro" / "m0")
-    parser.add_argument("--prompts", type=Path, help="JSONL with a field text; default: random words of the vocabulary")
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--num-judged", type=int, default=32)
-    parser.add_argument("--num-prompts", type=int, default=128)
-    parser.add_argument("--max-tokens", type=int, default=128, help="limit of a sample; the model mostly ends before")
+    parser.add_argument("--num-judged", type=int, default=192)
+    parser.add_argument("--num-prompts", type=int, default=256)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "local_engine.json")
     args = parser.parse_args()
 
     engine = LocalEngine(args.model, args.batch_size, args.dtype, args.device, args.threads)
-    judging, sampling = make_requests(engine.tokenizer, args)
-    compared = judging[:16] + sampling[:48]
+    judging, sampling = micro_requests(args.num_judged, args.num_prompts)
+    longer = long_judging(engine.tokenizer, 32)
+    compared = judging[:64] + sampling[:128] + longer[:8]
     num_equal = count_greedy_equal(engine, compared)
-    sampled = paired_runs(engine, sampling, Sampling(0.7, 0.9, args.max_tokens), args.runs)
+    sampled = paired_runs(engine, sampling, Sampling(0.7, 0.9, 24), args.runs)
+    judged = paired_runs(engine, judging, Sampling(0.7, 0.9, 64), args.runs)
     engine.end_ids, engine.model.generation_config.eos_token_id = set(), None
-    judged = paired_runs(engine, judging, Sampling(0.7, 0.9, JUDGE_TOKENS), args.runs)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-    results = {
-        "judging_ratio": statistics.median(run["ratio"] for run in judged),
-        "sampling_ratio": statistics.median(run["ratio"] for run in sampled),
-        "judging_cpu_ratio": statistics.median(run["cpu_ratio"] for run in judged),
-        "sampling_cpu_ratio": statistics.median(run["cpu_ratio"] for run in sampled),
+    judged_long = paired_runs(engine, longer, Sampling(0.7, 0.9, JUDGE_TOKENS), args.runs)
+    work = {"judging": judged, "sampling": sampled, "long_judging": judged_long}
+    results: dict[str, Any] = {
+        f"{name}_{key}": statistics.median(run[key] for run in runs)
+        for key in ("ratio", "cpu_ratio")
+        for name, runs in work.items()
+    }
+    results |= {
         "greedy_tokens_equal": num_equal == len(compared),
         "greedy_num_equal": num_equal,
         "greedy_num_compared": len(compared),
         "unit": "tokens per second of the local engine over those of transformers.generate; medians of paired runs",
-        "model": str(args.model.resolve().relative_to(ROOT))
-        if args.model.resolve().is_relative_to(ROOT)
-        else args.model.name,
-        "hardware": hardware(),
-        "commit": commit.stdout.strip(),
-        "command": " ".join(["python", *sys.argv]),
-        "judging_runs": judged,
-        "sampling_runs": sampled,
+        "num_threads": torch.get_num_threads(),
+        "runs": work,
     }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(results, indent=2) + "\n")
-    for key in list(results)[:7]:
-        print(f"{key}: {results[key]}")
+    write_results("local_engine", results)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,15 @@ import shutil
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from common import write_results
 
+from selfreward.recipe import RECIPE_FILE, Recipe, load_recipe, to_yaml
 from selfreward.statistics import mean_ci
-from selfreward.store import read_json
+from selfreward.store import read_json, write_text
 
 REPOSITORY = Path(__file__).parent.parent
 VARIANTS: dict[str, list[str]] = {  # in order of importance
@@ -39,47 +40,33 @@ SHARED = {  # folders a variant takes over from another one of the same seed
 MODELS = ("sft", "m1", "m2", "m3", "m4", "m5")
 
 
-def run_variant(work: Path, variant: str, seed: int, split: str, num_prompts: int, extra: list[str]) -> None:
-    """One run, or what is left of it."""
-    folder = work / f"{variant}-{seed}"
+def run_variant(work: Path, variant: str, recipe: Recipe, source: "Future[None] | None" = None) -> None:
+    """One run, or what is left of it, in a process of its own with one thread; `source` is the run it shares from."""
+    if source is not None:
+        source.result()
+    folder = work / f"{variant}-{recipe.seed}"
     if not folder.exists() and variant in SHARED:
-        source, names = SHARED[variant]
+        shared_from, names = SHARED[variant]
         beside = folder.with_suffix(".copy")
         shutil.rmtree(beside, ignore_errors=True)
         for name in names:
-            shutil.copytree(work / f"{source}-{seed}" / name, beside / name)
-        command = _command(beside, variant, seed, split, num_prompts, extra)
-        # a run folder begins with its recipe; the run itself would refuse a folder that has none
-        recipe = subprocess.run(
-            [sys.executable, "-c", _WRITE_RECIPE, str(beside), *command[5:]], cwd=REPOSITORY, check=True
-        )
-        assert recipe.returncode == 0
+            shutil.copytree(work / f"{shared_from}-{recipe.seed}" / name, beside / name)
+        write_text(beside / RECIPE_FILE, to_yaml(recipe))
         beside.rename(folder)
+    recipe_file = work / f"{variant}-{recipe.seed}.yaml"
+    write_text(recipe_file, to_yaml(recipe))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1"}
     environment["PYTHONPATH"] = str(REPOSITORY)
+    command = [sys.executable, "-m", "selfreward.cli", "run", str(recipe_file), "--quiet", "--to", str(folder)]
     start = time.monotonic()
-    subprocess.run(
-        _command(folder, variant, seed, split, num_prompts, extra), cwd=REPOSITORY, env=environment, check=True
-    )
-    print(f"{variant} {seed}: {time.monotonic() - start:.0f} s", flush=True)
+    subprocess.run(command, cwd=REPOSITORY, env=environment, check=True, stdout=subprocess.DEVNULL)
+    print(f"{variant} {recipe.seed}: {time.monotonic() - start:.0f} s", flush=True)
 
 
-_WRITE_RECIPE = """
-import sys
-from pathlib import Path
-from selfreward.recipe import load_recipe, to_yaml
-folder, *overrides = sys.argv[1:]
-recipe = load_recipe("micro", [text for text in overrides if text != "--set"])
-(Path(folder) / "recipe.yaml").write_text(to_yaml(recipe))
-"""
-
-
-def _command(folder: Path, variant: str, seed: int, split: str, num_prompts: int, extra: list[str]) -> list[str]:
-    settings = [f"seed={seed}", f"evaluation.split={split}", f"evaluation.num_prompts={num_prompts}"]
-    settings += [*extra, *VARIANTS[variant]]
-    start = [sys.executable, "-c", "from selfreward.cli import main; main()", "run", "micro"]
-    command = [*start, *(part for text in settings for part in ("--set", text))]
-    return [*command, "--quiet", "--to", str(folder)] if folder.suffix != ".copy" else command
+def recipe_of(variant: str, seed: int, split: str, num_prompts: int, extra: list[str]) -> Recipe:
+    """The micro recipe with what this variant, seed and measurement change."""
+    measured = [f"seed={seed}", f"evaluation.split={split}", f"evaluation.num_prompts={num_prompts}"]
+    return load_recipe("micro", [*measured, *extra, *VARIANTS[variant]])
 
 
 def read_variant(work: Path, variant: str, seeds: list[int]) -> dict[str, Any]:
@@ -107,7 +94,9 @@ def read_variant(work: Path, variant: str, seeds: list[int]) -> dict[str, Any]:
         "seeds": seeds,
         "scores": {m: over_seeds([score(e, m) for e in evals]) for m in models},
         "perfect": {m: over_seeds([float(e[m]["capability"]["perfect"]["mean"]) for e in evals]) for m in models},
-        "length_words": {m: over_seeds([float(e[m]["capability"]["length_words"]["mean"]) for e in evals]) for m in models},
+        "length_words": {
+            m: over_seeds([float(e[m]["capability"]["length_words"]["mean"]) for e in evals]) for m in models
+        },
     }
     for later, earlier in zip(models[1:], models, strict=False):
         figures[f"{later}_minus_{earlier}"] = over_seeds([score(e, later) - score(e, earlier) for e in evals])
@@ -134,7 +123,10 @@ def read_variant(work: Path, variant: str, seeds: list[int]) -> dict[str, Any]:
             for m in models
         }
     figures["by_point"] = {
-        m: {p: mean_ci([e[m]["capability"]["by_point"][p] for e in evals]).mean for p in evals[0][m]["capability"]["by_point"]}
+        m: {
+            point: mean_ci([e[m]["capability"]["by_point"][point] for e in evals]).mean
+            for point in evals[0][m]["capability"]["by_point"]
+        }
         for m in models
     }
     return figures
@@ -154,28 +146,21 @@ def main() -> None:
     options.work = options.work.resolve()
     options.work.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(options.workers) as pool:
-        for variant in options.variants:  # the variants that share need "self" of their seed first
-            jobs = [
-                pool.submit(run_variant, options.work, variant, seed, options.split, options.num_prompts, options.extra)
-                for seed in options.seeds
-            ]
-            if variant == "self":
-                for job in jobs:
-                    job.result()
-    figures: dict[str, Any] = {"split": options.split, "num_prompts": options.num_prompts, "num_samples": 2}
+        started: dict[tuple[str, int], Future[None]] = {}
+        for variant in options.variants:
+            for seed in options.seeds:
+                recipe = recipe_of(variant, seed, options.split, options.num_prompts, options.extra)
+                source = started.get((SHARED.get(variant, ("",))[0], seed))
+                started[variant, seed] = pool.submit(run_variant, options.work, variant, recipe, source)
+        for run in started.values():
+            run.result()
+    # "saturation" is "self" with two more rounds: where it was run, it has all that "self" has
+    main_variant = "saturation" if "saturation" in options.variants else "self"
+    figures = {"split": options.split, "num_prompts": options.num_prompts, "num_samples": 2, "settings": options.extra}
+    figures |= read_variant(options.work, main_variant, options.seeds)
     for variant in options.variants:
-        found = read_variant(options.work, variant, options.seeds)
-        if variant == "self":
-            figures |= found
-        else:
-            figures[variant] = found
-    if "saturation" in figures:  # the same runs, two rounds longer
-        saturation = figures.pop("saturation")
-        for key, value in saturation.items():
-            if isinstance(value, dict) and isinstance(figures.get(key), dict):
-                figures[key] = {**value, **figures[key]} if key not in ("m2_minus_m1",) else figures[key]
-            else:
-                figures.setdefault(key, value)
+        if variant not in ("self", "saturation"):
+            figures[variant] = read_variant(options.work, variant, options.seeds)
     write_results(options.name, figures)
 
 

@@ -1,6 +1,6 @@
 """How long the newcomer waits: wall-clock time of `selfreward run micro` and `micro-fast`, and where it goes.
 
-    python benchmarks/quickstart.py
+python benchmarks/quickstart.py
 """
 
 import json

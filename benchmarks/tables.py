@@ -106,8 +106,9 @@ def quickstart() -> str:
 def engine() -> str:
     found = read_json(RESULTS / "local_engine.json")
     rows = [
-        ["judging: 3 reviews of each response", f"{found['judging_ratio']:.2f}"],
-        ["sampling: 4 responses of varying length to each prompt", f"{found['sampling_ratio']:.2f}"],
+        ["judging, 3 votes on each response, ends heeded", f"{found['judging_ratio']:.2f}"],
+        ["judging, 200-token prompts, exactly 40 tokens a vote", f"{found['long_judging_ratio']:.2f}"],
+        ["sampling, 4 responses of varying length to each prompt", f"{found['sampling_ratio']:.2f}"],
         ["greedy tokens equal", "yes" if found["greedy_tokens_equal"] else "NO"],
     ]
     return table(["work", "times as fast as `transformers.generate`"], rows)
@@ -122,7 +123,18 @@ def learning_curve() -> str:
         ]
         for row in read_json(RESULTS / "learning_curve.json")["rows"]
     ]  # fmt: skip
-    header = ["M tokens", "loss", "score", "greedy", "sentence", "list", "order", "fact", "facts known %", "judge: pairwise %"]
+    header = [
+        "M tokens",
+        "loss",
+        "score",
+        "greedy",
+        "sentence",
+        "list",
+        "order",
+        "fact",
+        "facts known %",
+        "judge: pairwise %",
+    ]
     return table(header, rows)
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from selfreward import store
-from selfreward.engines import open_engine
+from selfreward.engines import find_engine, open_engine
 from selfreward.engines.base import Engine, Request, Sampling
 from selfreward.evaluation.evaluate import evaluate
 from selfreward.judges import llm, open_judge
@@ -43,9 +43,7 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
         def measure(k: int) -> None:
             rivals = {model_name(j) for j in (-1, 1, k - 1) if j != 0 and -1 <= j < k}
             name = model_name(k)
-            evaluate(
-                name, model(k), run_folder.folder(name), sorted(rivals), recipe, seeds, engines, progress
-            )
+            evaluate(name, model(k), run_folder.folder(name), sorted(rivals), recipe, seeds, engines, progress)
 
         teach(-1, Lesson(method="sft", examples=tuple(seeds.ift), start=0))  # the SFT baseline, on IFT alone
         measure(-1)
@@ -85,6 +83,7 @@ def eft_seed(
 
 def check(recipe: Recipe) -> None:
     """BadInput for what a recipe names and there is not, before any work is done."""
+    find_engine(recipe.engine.name)
     open_judge(recipe.judge.name)
     render("judge", recipe.judge.template, prompt="", response="")
     render("prompts", recipe.prompts.template, tasks=[""])

@@ -7,13 +7,14 @@ and every other attempt is counted under the reason it was left out.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 
 from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
-from selfreward.records import Prompt, Record, digest
+from selfreward.engines.base import Engine, Request, Sampling
+from selfreward.records import Prompt, Record, digest, seed_of
 from selfreward.templates import render
 
 FATES = (
@@ -33,7 +34,9 @@ class Attempt(Record):
     examples: tuple[str, ...]  # ids of the prompts it had read
 
 
-def few_shot(seed: Sequence[Prompt], generated: Sequence[Prompt], num_seed: int, num_generated: int, rng_seed: int) -> list[Prompt]:
+def few_shot(
+    seed: Sequence[Prompt], generated: Sequence[Prompt], num_seed: int, num_generated: int, rng_seed: int
+) -> list[Prompt]:
     """The examples of one attempt, in random order; seed prompts stand in where too few were generated yet."""
     rng = Random(rng_seed)
     written = rng.sample(generated, min(num_generated, len(generated)))
@@ -46,6 +49,20 @@ def few_shot(seed: Sequence[Prompt], generated: Sequence[Prompt], num_seed: int,
 def ask_for_one_more(template: str, tasks: Sequence[str]) -> str:
     """The few-shot prompt: a function of the tasks it shows and of nothing else."""
     return render("prompts", template, tasks=list(tasks))
+
+
+def attempt(
+    engine: Engine, examples: Mapping[str, Sequence[Prompt]], template: str, sampling: Sampling, seed: int
+) -> list[Attempt]:
+    """One attempt for each id of `examples`, after the prompts that stand under it."""
+    requests = [
+        Request(id, ask_for_one_more(template, [p.text for p in shown]), 1, seed_of(seed, "attempt", id))
+        for id, shown in examples.items()
+    ]
+    return [
+        Attempt(id=id, text=written[0].text, finished=written[0].finished, examples=tuple(p.id for p in shown))
+        for (id, shown), written in zip(examples.items(), engine.generate(requests, sampling), strict=True)
+    ]
 
 
 class Filter:
@@ -93,7 +110,10 @@ class Filter:
             ("in_seed", normal in self.earlier),
             ("held_out", self.is_held_out(text)),
             ("duplicate", normal in self.accepted),
-            ("similar", self.max_rouge_l < 1 and num_words <= self.max_words and self._rouge_l(normal) > self.max_rouge_l),
+            (
+                "similar",
+                self.max_rouge_l < 1 and num_words <= self.max_words and self._rouge_l(normal) > self.max_rouge_l,
+            ),
         )
         return next((name for name, holds in reasons if holds), "accepted")
 

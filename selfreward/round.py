@@ -12,18 +12,19 @@ from pathlib import Path
 
 from selfreward import store
 from selfreward.engines import open_engine
-from selfreward.engines.base import Engine, Request, Sampling
+from selfreward.engines.base import Engine, Sampling
 from selfreward.errors import StageFailed
 from selfreward.judges import open_judge
 from selfreward.judges.votes import judgement_id
 from selfreward.pairing import Pairing
 from selfreward.progress import Progress, QuietProgress
-from selfreward.prompts import Attempt, Filter, ask_for_one_more, few_shot, prompt_of
+from selfreward.prompts import Attempt, Filter, attempt, few_shot, prompt_of
 from selfreward.recipe import EngineOptions, Recipe
 from selfreward.records import Example, Judgement, Lesson, Prompt, Response, digest, seed_of
 from selfreward.responses import Responses, sample
 from selfreward.seeds import Seeds
 
+ATTEMPTS_AT_ONCE = 128  # fixed, not engine.batch_size: what an attempt is shown depends on the batches before it
 ATTEMPTS_PER_PROMPT = 5  # a model that needs more for one acceptable prompt has failed
 
 
@@ -84,52 +85,30 @@ class Round:
         where the model writes too few that are acceptable.
         """
         settings = self.recipe.prompts
-        engine_of = self.engines.of
         sampling = Sampling(settings.temperature, settings.top_p, settings.max_tokens)
         earlier = self._earlier_prompts()
         known = [p.text for p in (*self.seeds.prompts, *earlier)] + [ranked.prompt for ranked in self.seeds.ranked]
-        filter_ = Filter(
-            known, self.seeds.is_held_out, settings.min_words, settings.max_words, settings.max_rouge_l
-        )
+        filter_ = Filter(known, self.seeds.is_held_out, settings.min_words, settings.max_words, settings.max_rouge_l)
         prompts: list[Prompt] = []
-        batch = self.recipe.engine.batch_size
         path = self.folder / store.ATTEMPTS_FILE
-        with self.progress.stage(f"{self.folder.name} prompts", settings.num) as advance:
-            for first in range(0, settings.num * ATTEMPTS_PER_PROMPT, batch):
-                pool = [*earlier, *prompts]
-                examples = {
-                    digest("attempt", self.model, i): few_shot(
-                        self.seeds.prompts, pool, settings.shots_seed, settings.shots_generated,
-                        seed_of(self.recipe.seed, "few-shot", self.model, i),
-                    )
-                    for i in range(first, first + batch)
-                }  # fmt: skip
+        done = settings.num if (self.folder / store.PROMPTS_FILE).exists() else 0
+        with self.progress.stage(f"{self.folder.name} prompts", settings.num, done) as advance:
+            for first in range(0, settings.num * ATTEMPTS_PER_PROMPT, ATTEMPTS_AT_ONCE):
+                examples = self._examples(range(first, first + ATTEMPTS_AT_ONCE), [*earlier, *prompts])
 
-                def attempt(ids: list[str], examples: dict[str, list[Prompt]] = examples) -> list[Attempt]:
-                    requests = [
-                        Request(
-                            id_,
-                            ask_for_one_more(settings.template, [p.text for p in examples[id_]]),
-                            1,
-                            seed_of(self.recipe.seed, "attempt", id_),
-                        )
-                        for id_ in ids
-                    ]
-                    written = engine_of(self.model_path(self.k - 1)).generate(requests, sampling)
-                    return [
-                        Attempt(
-                            id=id_, text=texts[0].text, finished=texts[0].finished,
-                            examples=tuple(p.id for p in examples[id_]),
-                        )
-                        for id_, texts in zip(ids, written, strict=True)
-                    ]  # fmt: skip
+                def write(ids: list[str], examples: dict[str, list[Prompt]] = examples) -> list[Attempt]:
+                    engine = self.engines.of(self.model_path(self.k - 1))
+                    asked = {id: examples[id] for id in ids}
+                    return attempt(engine, asked, settings.template, sampling, self.recipe.seed)
 
-                made = store.fill(path, Attempt, list(examples), str, attempt, batch, QuietProgress())
                 before = len(prompts)
-                for one in made:
-                    if len(prompts) < settings.num and filter_.fate(one) == "accepted":
+                for one in store.fill(path, Attempt, list(examples), str, write, ATTEMPTS_AT_ONCE, QuietProgress()):
+                    if len(prompts) == settings.num:
+                        filter_.counts["not_needed"] += 1
+                    elif filter_.fate(one) == "accepted":
                         prompts.append(prompt_of(one, self.model))
-                advance(len(prompts) - before)
+                if not done:
+                    advance(len(prompts) - before)
                 if len(prompts) == settings.num:
                     break
         self.counts["prompts"] = dict(filter_.counts)
@@ -153,7 +132,12 @@ class Round:
             prompts,
             lambda prompt: prompt.id,
             lambda batch: sample(
-                self.engines.of(self.model_path(self.k - 1)), batch, settings.num_samples, sampling, self.model, self.recipe.seed
+                self.engines.of(self.model_path(self.k - 1)),
+                batch,
+                settings.num_samples,
+                sampling,
+                self.model,
+                self.recipe.seed,
             ),
             self.recipe.engine.batch_size,
             self.progress,
@@ -184,6 +168,17 @@ class Round:
         """Examples, joined to the IFT and EFT seeds, as a lesson for M0."""
         self.counts["examples"] = {"ift": len(self.seeds.ift), "eft": len(self.eft), "new": len(examples)}
         return Lesson(method="sft", examples=(*self.seeds.ift, *self.eft, *examples), start=0)
+
+    def _examples(self, numbers: range, pool: Sequence[Prompt]) -> dict[str, list[Prompt]]:
+        """What each of these attempts is shown: prompts of the seed, and of the pool of those written before."""
+        settings = self.recipe.prompts
+        return {
+            digest("attempt", self.model, i): few_shot(
+                self.seeds.prompts, pool, settings.shots_seed, settings.shots_generated,
+                seed_of(self.recipe.seed, "few-shot", self.model, i),
+            )
+            for i in numbers
+        }  # fmt: skip
 
     def _earlier_prompts(self) -> list[Prompt]:
         """Prompts accepted in the rounds before this one."""

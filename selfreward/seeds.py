@@ -83,6 +83,9 @@ def _from_folder(source: Path, recipe: Recipe) -> tuple[list[Example], list[Rank
     ):
         if num < asked:
             raise BadInput(f"{name} is {asked}, there are {num}", source, f"set {name} to {num} or add data")
+    for name, sets in ((store.RANKED_FILE, ranked), (store.EVAL_SEED_FILE, evaluation)):
+        if twice := [id_ for id_, times in Counter(one.id for one in sets).items() if times > 1]:
+            raise BadInput(f"the id {twice[0]!r} stands twice", source / name, "give every set an id of its own")
     return ift, ranked, evaluation
 
 
@@ -151,9 +154,7 @@ def build_eft(
 
 def agrees(ranks: Sequence[int], scores: Sequence[float]) -> bool:
     """Whether of any two responses of different rank the better one has the strictly higher score."""
-    return all(
-        scores[i] > scores[j] for i in range(len(ranks)) for j in range(len(ranks)) if ranks[i] < ranks[j]
-    )
+    return all(scores[i] > scores[j] for i in range(len(ranks)) for j in range(len(ranks)) if ranks[i] < ranks[j])
 
 
 def _thin(kept: list[tuple[Example, float]], max_share: float) -> list[Example]:

@@ -12,28 +12,8 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 CONTROLS = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>")
-WORDS = [
-    "the",
-    "a",
-    "cat",
-    "dog",
-    "river",
-    "tree",
-    "runs",
-    "sees",
-    "big",
-    "red",
-    "is",
-    "was",
-    "write",
-    "review",
-    "score",
-    "word",
-    "sentence",
-    "about",
-    "with",
-    "exactly",
-]
+TEXT = "the a cat dog river tree runs sees big red is was write review score word sentence about with exactly"
+WORDS = TEXT.split()
 PIECE = r" ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]|\s"
 TEMPLATE = (
     "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endfor %}"

@@ -23,7 +23,7 @@ def control_ids(tokenizer: Any, ids: list[int]) -> list[str]:
 
 
 def word_level_tokenizer(template: str) -> Any:
-    """Its vocabulary holds the control tokens as words, so that plain text reads as control tokens unless one takes care."""
+    """Its vocabulary holds the control tokens as words, so plain text reads as control tokens if no care is taken."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 

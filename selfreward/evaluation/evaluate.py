@@ -39,7 +39,13 @@ def evaluate(
 
 
 def _truth(
-    name: str, model_folder: str, folder: Path, rivals: Sequence[str], recipe: Recipe, engines: Engines, progress: Progress
+    name: str,
+    model_folder: str,
+    folder: Path,
+    rivals: Sequence[str],
+    recipe: Recipe,
+    engines: Engines,
+    progress: Progress,
 ) -> dict[str, Any]:
     """What the micro-world's oracle says of the model's answers, and of them against its rivals'."""
     from selfreward.evaluation import micro

@@ -28,9 +28,7 @@ def write_ift(num: int, seed: int) -> list[Example]:
     return list(examples.values())
 
 
-def rank_responses(
-    num: int, num_responses: int, seed: int, split: Split, taken: set[str]
-) -> list[RankedSet]:
+def rank_responses(num: int, num_responses: int, seed: int, split: Split, taken: set[str]) -> list[RankedSet]:
     """`num` prompts outside `taken`, each with different responses that people ranked, best first; people never tie."""
     rng = Random(f"ranked/{split}/{seed}")
     sets: dict[str, RankedSet] = {}

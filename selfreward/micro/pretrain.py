@@ -25,8 +25,12 @@ from selfreward.micro.optimizer import MuonAdamW
 SHARD_DOCUMENTS = 16_384
 MICRO_BATCH_TOKENS = 4096
 MICRO_BATCHES = 2  # per step: documents of two lengths in every update
-SMALL_STEP_SHARDS = range(15, 22)  # one per step: an attempt to speed copying up that only added noise (docs/notebook.md)
-DECAY_FROM_SHARD = 24  # Muon's weight decay; before it the weights had grown until attention saturated (docs/notebook.md)
+SMALL_STEP_SHARDS = range(
+    15, 22
+)  # one per step: an attempt to speed copying up that only added noise (docs/notebook.md)
+DECAY_FROM_SHARD = (
+    24  # Muon's weight decay; before it the weights had grown until attention saturated (docs/notebook.md)
+)
 WEIGHT_DECAY = 0.1
 CLEAN_SHARE = 0.75  # of the shards, before the natural mixture begins
 WARM_UP_SHARDS = 0.48
@@ -188,7 +192,9 @@ def _save_model(model: Any, tokenizer: Any, folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the pretraining; an unfinished one is continued")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of the pretraining; an unfinished one is continued"
+    )
     parser.add_argument("--shards", type=int, default=40, help=f"of {SHARD_DOCUMENTS} documents each")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep-every", type=int, default=5, help="shards between two kept checkpoints")

@@ -38,8 +38,12 @@ MARKS = {".": "a period", "!": "an exclamation mark", "?": "a question mark"}
 SENTENCE_LENGTHS = range(5, 11)  # words an instruction may ask for
 LIST_LENGTHS = range(2, 7)  # items an instruction may ask for
 
-TOWN_BEGINNINGS = tuple(a + b for a in ("B", "D", "F", "G", "K", "L", "M", "P") for b in ("ael", "or", "um", "ist", "enn", "ov"))
-TOWN_ENDINGS = tuple(a + b for a in ("d", "f", "k", "m", "n", "r", "t", "v") for b in ("ara", "eth", "ino", "olm", "und", "wick"))
+TOWN_BEGINNINGS = tuple(
+    a + b for a in ("B", "D", "F", "G", "K", "L", "M", "P") for b in ("ael", "or", "um", "ist", "enn", "ov")
+)
+TOWN_ENDINGS = tuple(
+    a + b for a in ("d", "f", "k", "m", "n", "r", "t", "v") for b in ("ara", "eth", "ino", "olm", "und", "wick")
+)
 ATTRIBUTES = {  # what the almanac tells of a town, and the words its value is drawn from
     "animal": TOPICS["animals"],
     "tool": TOPICS["tools"],

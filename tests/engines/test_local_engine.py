@@ -1,4 +1,4 @@
-"""The local engine: a sample depends on what it is, never on what is computed beside it; numbers equal transformers'."""
+"""The local engine: a sample depends on what it is, never on its neighbours; numbers equal transformers'."""
 
 import json
 import random
@@ -18,25 +18,7 @@ from selfreward.engines.lean_llama import LeanLlama
 from selfreward.engines.local import LocalEngine
 from selfreward.engines.sampling import TRIES, draw, uniforms
 
-WORDS = [
-    "the",
-    "a",
-    "cat",
-    "dog",
-    "river",
-    "tree",
-    "runs",
-    "sees",
-    "big",
-    "red",
-    "is",
-    "was",
-    "write",
-    "review",
-    "score",
-    "word",
-    "sentence",
-]
+WORDS = ("the", "a", "cat", "dog", "river", "tree", "runs", "sees", "big", "red", "is", "write", "review", "score")
 RUBRIC = "write a review about the score . " * 4
 GREEDY, WARM = Sampling(0.0, 1.0, 16), Sampling(0.9, 0.9, 16)
 
@@ -53,7 +35,7 @@ def make_requests(prefix: str = "", num_samples: int = 3) -> list[Request]:
 
 @pytest.fixture(scope="module", params=["lean", "general"])
 def engine(request: pytest.FixtureRequest, tiny_model: Path) -> Iterator[LocalEngine]:
-    """The engine with its own decoding step for Llamas, and with transformers' forward as for any other architecture."""
+    """The engine with its own forward for Llamas, and with transformers' as for any other architecture."""
     engine = LocalEngine(tiny_model, batch_size=4, device="cpu")
     assert isinstance(engine.reader, LeanLlama)
     if request.param == "general":

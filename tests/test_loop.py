@@ -1,0 +1,276 @@
+"""The loop: every model from M0 to M3, what a run leaves behind, and runs that are killed, stopped or run again."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from support_runs import Runs
+
+from selfreward import store
+from selfreward.errors import BadInput
+from selfreward.loop import answer, check, judge_one
+from selfreward.prompts import Attempt
+from selfreward.recipe import load_recipe
+from selfreward.records import Example, Judgement, Pair, Prompt, RankedSet, Record
+from selfreward.responses import Responses
+
+ROOT = Path(__file__).parents[1]
+MODELS = ("sft", "m1", "m2", "m3")
+SMALL = {
+    "seeds.num_ift": 24, "seeds.num_eft_prompts": 20, "eft.attempts": 2, "prompts.num": 9, "sft.batch": 16,
+    "sft.epochs": 1, "dpo.batch": 4, "dpo.epochs": 1, "judge.votes": 2, "responses.num_samples": 3, "evaluation.num_prompts": 5,
+    "evaluation.num_ranked_sets": 3, "evaluation.votes": 1, "evaluation.num_samples": 1, "engine.batch_size": 5,
+    "engine.name": "support_engines:people",
+}  # fmt: skip
+KINDS: dict[str, type[Record]] = {
+    store.IFT_FILE: Example, store.EFT_FILE: Example, store.RANKED_FILE: RankedSet, store.EVAL_SEED_FILE: RankedSet,
+    store.ATTEMPTS_FILE: Attempt, store.PROMPTS_FILE: Prompt, store.RESPONSES_FILE: Responses, store.PAIRS_FILE: Pair,
+    store.JUDGEMENTS_FILE: Judgement, store.EVAL_RESPONSES_FILE: Responses, store.EVAL_JUDGEMENTS_FILE: Judgement,
+    store.EFT_JUDGEMENTS_FILE: Judgement,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    server = Runs(tmp_path_factory.mktemp("runs") / "errors.txt")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def tiny_m0(tmp_path_factory: pytest.TempPathFactory, micro_tokenizer_folder: Path) -> Path:
+    """A random Llama of one layer that can read the micro-world; people stand in for what it would say."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from selfreward.chat import load_tokenizer
+
+    torch.manual_seed(0)
+    tokenizer = load_tokenizer(micro_tokenizer_folder)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, max_position_embeddings=512, pad_token_id=0, bos_token_id=None, eos_token_id=1,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("tiny_m0") / "model"
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def overrides(tiny_m0: Path) -> list[str]:
+    settings = {**SMALL, "model": tiny_m0}
+    return [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+
+
+class Straight:
+    """A run from the beginning to the end."""
+
+    def __init__(self, runs: Runs, overrides: list[str], where: Path) -> None:
+        self.folder, self.openings = where / "run", where / "openings"
+        self.status, self.changes = runs.run(
+            "run", "micro-fast", "--to", str(self.folder), *overrides, SELFREWARD_TEST_OPENINGS=str(self.openings)
+        )
+
+
+@pytest.fixture(scope="module")
+def straight(runs: Runs, overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> Straight:
+    run = Straight(runs, overrides, tmp_path_factory.mktemp("straight"))
+    assert run.status == 0, runs.errors.read_text()
+    return run
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a run but those that tell of its launches and of the time."""
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    launches = (store.LOGS_FOLDER, store.METRICS_FILE, store.STAMP_FILE, store.LOCK_FILE)
+    return {name: data for name, data in sorted(found.items()) if not name.startswith(launches)}
+
+
+def normal(text: str) -> str:
+    return " ".join(text.lower().split())
+
+
+def test_a_run_makes_and_measures_every_model(straight: Straight, runs: Runs) -> None:
+    run = store.RunFolder(straight.folder)
+    assert run.models() == ["m0", *MODELS]
+    for name in MODELS:
+        measured = store.read_json(straight.folder / name / store.EVAL_FILE)
+        assert measured["model"] == name
+        assert measured["capability"]["score"]["n"] == 5
+        assert {"human", "oracle"} == set(measured["reward_modelling"])
+    assert set(store.read_json(straight.folder / "m3" / store.EVAL_FILE)["head_to_head"]) == {"sft", "m1", "m2"}
+    assert "Head to head" in runs.errors.read_text()  # the tables, which the command prints at the end
+
+
+def test_f28_each_model_is_loaded_once_to_work(straight: Straight) -> None:
+    """To be measured, to write and judge the next round's data, and to write the EFT seed."""
+    openings = [Path(line) for line in straight.openings.read_text().splitlines()]
+    assert openings == [straight.folder / name / "model" for name in MODELS]
+
+
+def test_f25_start_and_reference_of_every_model_are_recorded(straight: Straight) -> None:
+    lessons = {name: store.read_json(straight.folder / name / store.LESSON_FILE) for name in MODELS}
+    assert {name: (lesson["method"], lesson["start"], lesson["reference"]) for name, lesson in lessons.items()} == {
+        "sft": ("sft", 0, None),
+        "m1": ("sft", 0, None),
+        "m2": ("dpo", 1, 1),
+        "m3": ("dpo", 2, 2),
+    }
+    assert lessons["sft"]["num_examples"] == 24
+    eft = store.read(straight.folder / "seed" / store.EFT_FILE, Example)
+    assert lessons["m1"]["num_examples"] == 24 + len(eft) > 24
+    assert lessons["m2"]["num_pairs"] == len(store.read(straight.folder / "m2" / store.PAIRS_FILE, Pair)) > 0
+
+
+def test_f06_every_model_differs_from_the_one_before(straight: Straight, tiny_m0: Path) -> None:
+    folders = [tiny_m0, *(straight.folder / name / "model" for name in MODELS)]
+    assert len({(folder / "model.safetensors").read_bytes() for folder in folders}) == 5
+
+
+def test_f22_nothing_a_model_is_measured_on_was_trained_on(straight: Straight) -> None:
+    """Prompts of the head to head and of reward modelling against every prompt of every lesson, by normalised text."""
+    seed = straight.folder / "seed"
+    measured = {normal(one.prompt) for one in store.read(seed / store.EVAL_SEED_FILE, RankedSet)}
+    for name in MODELS:
+        for line in store.read(straight.folder / name / store.EVAL_RESPONSES_FILE, Responses):
+            measured |= {normal(response.prompt) for response in line.samples}
+    assert len(measured) >= 5
+    trained_on = [example.prompt for name in (store.IFT_FILE, store.EFT_FILE) for example in store.read(seed / name, Example)]
+    trained_on += [pair.prompt for name in ("m2", "m3") for pair in store.read(straight.folder / name / store.PAIRS_FILE, Pair)]
+    assert [text for text in measured if any(text in normal(prompt) for prompt in trained_on)] == []
+
+
+def test_every_model_answers_the_same_prompts(straight: Straight) -> None:
+    asked = [
+        [line.id for line in store.read(straight.folder / name / store.EVAL_RESPONSES_FILE, Responses)] for name in MODELS
+    ]
+    assert asked == [asked[0]] * 4
+
+
+def test_f16_f27_every_file_holds_lines_of_one_record(straight: Straight) -> None:
+    files = [path for path in straight.folder.rglob("*.jsonl") if path.name != store.METRICS_FILE]
+    assert {path.name for path in files} == KINDS.keys()
+    for path in files:
+        records = store.read(path, KINDS[path.name])
+        assert len({json.loads(line)["id"] for line in path.read_text().splitlines()}) == len(records) > 0
+
+
+def test_a_run_says_what_it_was_made_with(straight: Straight) -> None:
+    stamp = store.read_json(straight.folder / store.STAMP_FILE)
+    assert stamp["command"].startswith("selfreward run micro-fast --to")
+    assert {"torch", "trl", "selfreward", "python"} <= set(stamp["versions"])
+    assert list(stamp["weights"]) == ["model.safetensors"]
+    assert load_recipe(straight.folder).prompts.num == 9
+    stages = {line["stage"] for line in store.read_rows(straight.folder / store.METRICS_FILE) if "stage" in line}
+    assert {"train sft", "train m3", "m2 prompts", "m3 judgements", "seed eft_judgements"} <= stages
+
+
+def test_killed_again_and_again_a_run_ends_in_the_same_files_bit_for_bit(
+    straight: Straight, runs: Runs, overrides: list[str], tmp_path: Path
+) -> None:
+    folder, rng, killed = tmp_path / "run", Random(0), 0
+    first = ("run", "micro-fast", "--to", str(folder), *overrides)
+    status, _ = runs.run(*first, kill_at=rng.randint(8, straight.changes // 8))
+    while status == -signal.SIGKILL:
+        killed += 1
+        assert killed < 50
+        # Further from launch to launch, so that one which is killed early in a training is followed by one that is not.
+        status, _ = runs.run("run", str(folder), kill_at=rng.randint(1, straight.changes * (1 + killed) // 8))
+    assert status == 0, runs.errors.read_text()
+    assert killed >= 4
+    assert contents(folder) == contents(straight.folder)
+    assert len(list((folder / store.LOGS_FOLDER).glob("attempt_*"))) >= killed
+
+
+def test_a_finished_run_run_again_does_nothing(straight: Straight, runs: Runs, tmp_path: Path) -> None:
+    folder = shutil.copytree(straight.folder, tmp_path / "run")
+    openings = tmp_path / "openings"
+    status, _ = runs.run("run", str(folder), SELFREWARD_TEST_OPENINGS=str(openings))
+    assert status == 0
+    assert not openings.exists()
+    for name in (store.METRICS_FILE, store.STAMP_FILE):
+        assert (folder / name).read_bytes() == (straight.folder / name).read_bytes()
+    assert contents(folder) == contents(straight.folder)
+
+
+@pytest.fixture
+def before_the_first_question(straight: Straight, tmp_path: Path) -> Path:
+    """A run that has trained the SFT baseline and is about to measure it."""
+    folder = shutil.copytree(straight.folder, tmp_path / "run")
+    for name in ("m1", "m2", "m3", "logs"):
+        shutil.rmtree(folder / name)
+    for path in folder.glob("sft/eval*"):
+        path.unlink()
+    return folder
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_stopped_run_says_how_to_go_on_and_a_second_process_is_refused(
+    signum: signal.Signals, before_the_first_question: Path, straight: Straight, runs: Runs, tmp_path: Path
+) -> None:
+    folder, marker = before_the_first_question, tmp_path / "asked"
+    command = [sys.executable, "-m", "selfreward.cli", "run", str(folder)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)])}
+    first = subprocess.Popen(
+        command, env={**environment, "SELFREWARD_TEST_WAIT": str(marker)}, stderr=subprocess.PIPE, text=True,
+        # a shell that starts the tests in the background would have them, and so this process, ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    try:
+        while not marker.exists():
+            assert first.poll() is None
+            time.sleep(0.05)
+        if signum == signal.SIGTERM:
+            second = subprocess.run(command, env=environment, capture_output=True, text=True)
+            assert (second.returncode, second.stdout) == (2, "")
+            assert f"process {first.pid} is running in this folder" in second.stderr
+        first.send_signal(signum)
+        _, said = first.communicate(timeout=60)
+    finally:
+        first.kill()
+    assert first.returncode == 130
+    assert said.splitlines()[-1] == f"interrupted; continue with: selfreward run {folder}"
+    if signum == signal.SIGINT:
+        assert runs.run("run", str(folder))[0] == 0
+        assert contents(folder) == contents(straight.folder)
+
+
+def test_another_recipe_is_refused_in_the_same_folder(straight: Straight, runs: Runs, overrides: list[str]) -> None:
+    before = contents(straight.folder)
+    status, _ = runs.run("run", "micro-fast", "--to", str(straight.folder), *overrides, "--set", "dpo.beta=0.2")
+    assert status == 2
+    assert "dpo.beta: 0.1 there, 0.2 given" in runs.errors.read_text()
+    assert contents(straight.folder) == before
+
+
+def test_the_models_of_a_run_judge_and_answer(straight: Straight) -> None:
+    judgement = judge_one(straight.folder, "m2", "Name some animals.", "List: fox, cat.", votes=4)
+    assert (judgement.judge, len(judgement.votes)) == ("m2", 4)
+    assert judgement == judge_one(straight.folder, "m2", "Name some animals.", "List: fox, cat.", votes=4)
+    assert answer(straight.folder, "m3", "Name some animals.").startswith("List: ")
+    with pytest.raises(BadInput, match="no model .m4. in this run"):
+        answer(straight.folder, "m4", "Name some animals.")
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "said"),
+    [
+        ("engine", {"name": "locl"}, r"engine\.name.*did you mean local"),
+        ("judge", {"name": "no_such_module:f"}, r"judge\.name: cannot import"),
+        ("judge", {"template": "mico"}, r"did you mean micro"),
+        ("prompts", {"template": "missing.jinja"}, r"missing\.jinja"),
+    ],
+)
+def test_what_a_recipe_names_is_looked_up_before_anything_is_made(section: str, values: dict[str, str], said: str) -> None:
+    recipe = load_recipe("micro-fast")
+    with pytest.raises(BadInput, match=said):
+        check(recipe.model_copy(update={section: getattr(recipe, section).model_copy(update=values)}))
