@@ -138,7 +138,7 @@ def judge(
     """Let a model of a run judge an answer: its votes, their texts, and the score in points, 0 to 5."""
     with _exit_codes():
         name = _model(run, model)
-        from selfreward.loop import judge_one
+        from selfreward.ask import judge_one
 
         judgement = judge_one(run, name, prompt, response, votes)
         if as_json:
@@ -159,7 +159,7 @@ def chat(
     """Talk to a model of a run, one instruction at a time; it does not remember earlier ones."""
     with _exit_codes():
         name = _model(run, model)
-        from selfreward.loop import answer
+        from selfreward.ask import answer
 
         if prompt is not None:
             print(answer(run, name, prompt))

@@ -3,18 +3,16 @@
 Every step is a file or a folder of the run that is made once: running the same folder again goes on where it stopped.
 """
 
-from functools import lru_cache
 from pathlib import Path
 
 from selfreward import store
-from selfreward.engines import find_engine, open_engine
-from selfreward.engines.base import Engine, Request, Sampling
+from selfreward.engines import find_engine
 from selfreward.evaluation.evaluate import evaluate
-from selfreward.judges import llm, open_judge
+from selfreward.judges import open_judge
 from selfreward.named import find
 from selfreward.progress import Progress
-from selfreward.recipe import Recipe, load_recipe
-from selfreward.records import Example, Judgement, Lesson, Response, digest, seed_of
+from selfreward.recipe import Recipe
+from selfreward.records import Example, Lesson
 from selfreward.responses import ranked_responses
 from selfreward.round import Engines, Round, judge_into, opened
 from selfreward.seeds import Seeds, build_eft, load_seeds
@@ -65,16 +63,21 @@ def eft_seed(
     folder = run_folder.folder(store.SEED_FOLDER)
     if not seeds.ranked:
         return []
+    options = recipe.eft
     settings = recipe.judge.model_copy(
         update={
-            "name": "llm", "votes": recipe.eft.attempts, "quorum": 1, "temperature": recipe.eft.temperature,
-            "top_p": recipe.eft.top_p, "max_tokens": recipe.eft.max_tokens,
+            "name": "llm",
+            "votes": options.attempts,
+            "quorum": 1,
+            "temperature": options.temperature,
+            "top_p": options.top_p,
+            "max_tokens": options.max_tokens,
         }
-    )  # fmt: skip
+    )
+    path = folder / store.EFT_JUDGEMENTS_FILE
     judgements = judge_into(
-        folder / store.EFT_JUDGEMENTS_FILE, ranked_responses(seeds.ranked),
-        recipe.model_copy(update={"judge": settings}), engines, baseline, "sft", progress,
-    )  # fmt: skip
+        path, ranked_responses(seeds.ranked), settings, recipe, engines, baseline, model_name(-1), progress
+    )
     eft, counts = build_eft(seeds.ranked, judgements, recipe.judge.template, recipe.eft.max_share)
     store.write_once(folder / store.EFT_FILE, eft)
     store.write_json(folder / store.COUNTS_FILE, {"eft": counts})
@@ -87,30 +90,3 @@ def check(recipe: Recipe) -> None:
     open_judge(recipe.judge.name)
     render("judge", recipe.judge.template, prompt="", response="")
     render("prompts", recipe.prompts.template, tasks=[""])
-
-
-@lru_cache(maxsize=1)
-def _engine(folder: Path, name: str) -> tuple[Recipe, Engine]:
-    """The engine of a run's model; kept, so that a conversation loads it once."""
-    recipe = load_recipe(folder)
-    return recipe, open_engine(recipe.engine, RunFolder(folder).model_path(name))
-
-
-def judge_one(folder: Path, name: str, prompt: str, response: str, votes: int) -> Judgement:
-    """What a model of a run thinks of a response."""
-    recipe, engine = _engine(folder, name)
-    settings = recipe.judge.model_copy(update={"votes": votes, "quorum": 1})
-    asked = Response(
-        id=digest("asked", prompt, response), prompt_id=digest("prompt", prompt), prompt=prompt, text=response,
-        model="you", sample=0, num_tokens=0, finished=True,
-    )  # fmt: skip
-    return llm.judge(engine, [asked], settings, name, recipe.seed)[0]
-
-
-def answer(folder: Path, name: str, prompt: str) -> str:
-    """A model's answer to a prompt."""
-    recipe, engine = _engine(folder, name)
-    settings = recipe.responses
-    sampling = Sampling(settings.temperature, settings.top_p, settings.max_tokens)
-    request = Request("asked", prompt, 1, seed_of(recipe.seed, "chat", name, prompt))
-    return engine.generate([request], sampling)[0][0].text

@@ -19,7 +19,7 @@ from selfreward.judges.votes import judgement_id
 from selfreward.pairing import Pairing
 from selfreward.progress import Progress, QuietProgress
 from selfreward.prompts import Attempt, Filter, attempt, few_shot, prompt_of
-from selfreward.recipe import EngineOptions, Recipe
+from selfreward.recipe import EngineOptions, Judge, Recipe
 from selfreward.records import Example, Judgement, Lesson, Prompt, Response, digest, seed_of
 from selfreward.responses import Responses, sample
 from selfreward.seeds import Seeds
@@ -93,8 +93,9 @@ class Round:
         path = self.folder / store.ATTEMPTS_FILE
         done = settings.num if (self.folder / store.PROMPTS_FILE).exists() else 0
         with self.progress.stage(f"{self.folder.name} prompts", settings.num, done) as advance:
-            for first in range(0, settings.num * ATTEMPTS_PER_PROMPT, ATTEMPTS_AT_ONCE):
-                examples = self._examples(range(first, first + ATTEMPTS_AT_ONCE), [*earlier, *prompts])
+            last = settings.num * ATTEMPTS_PER_PROMPT
+            for first in range(0, last, ATTEMPTS_AT_ONCE):
+                examples = self._examples(range(first, min(first + ATTEMPTS_AT_ONCE, last)), [*earlier, *prompts])
 
                 def write(ids: list[str], examples: dict[str, list[Prompt]] = examples) -> list[Attempt]:
                     engine = self.engines.of(self.model_path(self.k - 1))
@@ -115,7 +116,7 @@ class Round:
         if len(prompts) < settings.num:
             worst = filter_.counts.most_common(3)
             raise StageFailed(
-                f"{self.model} wrote {len(prompts)} acceptable prompts in {settings.num * ATTEMPTS_PER_PROMPT} attempts "
+                f"{self.model} wrote {len(prompts)} acceptable prompts in {last} attempts "
                 f"({', '.join(f'{name} {n}' for name, n in worst)})",
                 path,
                 "ask for fewer (prompts.num) or loosen the filters (prompts.max_rouge_l)",
@@ -150,10 +151,10 @@ class Round:
 
     def judge(self, responses: Sequence[Response]) -> list[Judgement]:
         """A judgement of every response by the recipe's judge, who by default is the model of the round."""
+        path, judge = self.folder / store.JUDGEMENTS_FILE, self.recipe.judge
         judgements = judge_into(
-            self.folder / store.JUDGEMENTS_FILE, responses, self.recipe, self.engines, self.model_path(self.k - 1),
-            self.model, self.progress,
-        )  # fmt: skip
+            path, responses, judge, self.recipe, self.engines, self.model_path(self.k - 1), self.model, self.progress
+        )
         votes: Counter[str] = Counter(vote.fault or "read" for judgement in judgements for vote in judgement.votes)
         self.counts["votes"] = dict(votes)
         return judgements
@@ -189,23 +190,21 @@ class Round:
 def judge_into(
     path: Path,
     responses: Sequence[Response],
+    settings: Judge,
     recipe: Recipe,
     engines: Engines,
     model_folder: str,
     judge_name: str,
     progress: Progress,
-    votes: int | None = None,
 ) -> list[Judgement]:
-    """Judgements of responses by one model, filled into a file; `votes` stands in for the recipe's number."""
-    judge = open_judge(recipe.judge.name)
-    settings = recipe.judge if votes is None else recipe.judge.model_copy(update={"votes": votes})
-    num_rows = max(1, recipe.engine.batch_size)
+    """Judgements of responses by one model, filled into a file; `settings` may differ from the recipe's judge."""
+    judge = open_judge(settings.name)
     return store.fill(
         path,
         Judgement,
         responses,
         lambda response: judgement_id(judge_name, response.id),
         lambda batch: judge(engines.of(model_folder), batch, settings, judge_name, recipe.seed),
-        num_rows,
+        recipe.engine.batch_size,
         progress,
     )

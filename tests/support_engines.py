@@ -33,7 +33,9 @@ def said(prompt: str) -> list[str]:
     if lines[0].startswith("Review the answer."):
         task, answer = task_of(fields["Task"]), fields["Answer"]
         return [careful_review(task, answer)] * NUM_ANSWERS + [blunt_review(task, answer, rng), "Hm."]
-    return [respond(task_of(prompt), care, rng) for care in (CAREFUL, AVERAGE, CARELESS) for _ in range(NUM_ANSWERS // 3)]
+    return [
+        respond(task_of(prompt), care, rng) for care in (CAREFUL, AVERAGE, CARELESS) for _ in range(NUM_ANSWERS // 3)
+    ]
 
 
 def task_of(instruction: str) -> Task:

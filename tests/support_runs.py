@@ -53,7 +53,7 @@ def command(job: dict[str, Any], report: int) -> None:
     def count(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal changes
         if event == "open":
-            path, mode, flags = arguments
+            path, _, flags = arguments
             if not isinstance(path, str) or not (flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)):
                 return
         elif event not in CHANGES:

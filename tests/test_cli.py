@@ -53,12 +53,12 @@ class Stage:
 def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
     monkeypatch.chdir(tmp_path)
     stage = Stage()
-    loop, report = ModuleType("selfreward.loop"), ModuleType("selfreward.report")
-    for verb in ("run", "judge_one", "answer"):
-        setattr(loop, verb, getattr(stage, verb))
+    loop, ask, report = (ModuleType(f"selfreward.{name}") for name in ("loop", "ask", "report"))
+    for module, verb in ((loop, "run"), (ask, "judge_one"), (ask, "answer")):
+        setattr(module, verb, getattr(stage, verb))
     report.__dict__["tables"] = lambda folder: {"folder": str(folder)}
     report.__dict__["render"] = lambda tables, console: console.print(f"tables of {tables['folder']}")
-    for name, module in (("loop", loop), ("report", report)):
+    for name, module in (("loop", loop), ("ask", ask), ("report", report)):
         monkeypatch.setitem(sys.modules, f"selfreward.{name}", module)
         monkeypatch.setattr(selfreward, name, module, raising=False)
     return stage

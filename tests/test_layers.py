@@ -31,6 +31,7 @@ LAYERS = {
     "selfreward.strategies": 5,
     "selfreward.training": 5,
     "selfreward.evaluation": 5,
+    "selfreward.ask": 6,
     "selfreward.loop": 6,
     "selfreward.report": 6,
     "selfreward.cli": 7,

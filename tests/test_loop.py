@@ -15,8 +15,9 @@ import pytest
 from support_runs import Runs
 
 from selfreward import store
+from selfreward.ask import answer, judge_one
 from selfreward.errors import BadInput
-from selfreward.loop import answer, check, judge_one
+from selfreward.loop import check
 from selfreward.prompts import Attempt
 from selfreward.recipe import load_recipe
 from selfreward.records import Example, Judgement, Pair, Prompt, RankedSet, Record
@@ -144,14 +145,19 @@ def test_f22_nothing_a_model_is_measured_on_was_trained_on(straight: Straight) -
         for line in store.read(straight.folder / name / store.EVAL_RESPONSES_FILE, Responses):
             measured |= {normal(response.prompt) for response in line.samples}
     assert len(measured) >= 5
-    trained_on = [example.prompt for name in (store.IFT_FILE, store.EFT_FILE) for example in store.read(seed / name, Example)]
-    trained_on += [pair.prompt for name in ("m2", "m3") for pair in store.read(straight.folder / name / store.PAIRS_FILE, Pair)]
+    trained_on = [
+        example.prompt for name in (store.IFT_FILE, store.EFT_FILE) for example in store.read(seed / name, Example)
+    ]
+    trained_on += [
+        pair.prompt for name in ("m2", "m3") for pair in store.read(straight.folder / name / store.PAIRS_FILE, Pair)
+    ]
     assert [text for text in measured if any(text in normal(prompt) for prompt in trained_on)] == []
 
 
 def test_every_model_answers_the_same_prompts(straight: Straight) -> None:
     asked = [
-        [line.id for line in store.read(straight.folder / name / store.EVAL_RESPONSES_FILE, Responses)] for name in MODELS
+        [line.id for line in store.read(straight.folder / name / store.EVAL_RESPONSES_FILE, Responses)]
+        for name in MODELS
     ]
     assert asked == [asked[0]] * 4
 
@@ -257,7 +263,7 @@ def test_the_models_of_a_run_judge_and_answer(straight: Straight) -> None:
     assert (judgement.judge, len(judgement.votes)) == ("m2", 4)
     assert judgement == judge_one(straight.folder, "m2", "Name some animals.", "List: fox, cat.", votes=4)
     assert answer(straight.folder, "m3", "Name some animals.").startswith("List: ")
-    with pytest.raises(BadInput, match="no model .m4. in this run"):
+    with pytest.raises(BadInput, match="no model 'm4' in this run"):
         answer(straight.folder, "m4", "Name some animals.")
 
 
@@ -270,7 +276,9 @@ def test_the_models_of_a_run_judge_and_answer(straight: Straight) -> None:
         ("prompts", {"template": "missing.jinja"}, r"missing\.jinja"),
     ],
 )
-def test_what_a_recipe_names_is_looked_up_before_anything_is_made(section: str, values: dict[str, str], said: str) -> None:
+def test_what_a_recipe_names_is_looked_up_before_anything_is_made(
+    section: str, values: dict[str, str], said: str
+) -> None:
     recipe = load_recipe("micro-fast")
     with pytest.raises(BadInput, match=said):
         check(recipe.model_copy(update={section: getattr(recipe, section).model_copy(update=values)}))

@@ -41,7 +41,12 @@ def test_f20_responses_join_their_prompts_by_id_whatever_stands_beside_them() ->
 
 def test_prompt_model_and_seed_each_change_the_draw() -> None:
     engine = ScriptedEngine(lambda _: ["x"])
-    for prompt, model, seed in ((PROMPTS[0], "m1", 0), (PROMPTS[1], "m1", 0), (PROMPTS[0], "m2", 0), (PROMPTS[0], "m1", 1)):
+    for prompt, model, seed in (
+        (PROMPTS[0], "m1", 0),
+        (PROMPTS[1], "m1", 0),
+        (PROMPTS[0], "m2", 0),
+        (PROMPTS[0], "m1", 1),
+    ):
         sample(engine, [prompt], 2, SAMPLING, model, seed)
     assert len({request.seed for request in engine.requests}) == 4
     ids = {sample(engine, PROMPTS[:1], 1, SAMPLING, model, 0)[0].samples[0].id for model in ("m1", "m2")}

@@ -3,6 +3,7 @@
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,11 @@ from selfreward.responses import ranked_responses
 from selfreward.seeds import Seeds, agrees, build_eft, load_seeds
 
 MICRO = Recipe.of(
-    {"name": "x", "seeds": {"num_ift": 20, "num_eft_prompts": 8}, "evaluation": {"num_ranked_sets": 6, "num_prompts": 5}}
+    {
+        "name": "x",
+        "seeds": {"num_ift": 20, "num_eft_prompts": 8},
+        "evaluation": {"num_ranked_sets": 6, "num_prompts": 5},
+    }
 )
 
 
@@ -43,7 +48,7 @@ def test_scores_agree_where_the_better_is_strictly_higher(
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=5), st.randoms())
 def test_f21_agreement_does_not_depend_on_the_order_of_the_responses(
-    responses: list[tuple[int, int]], random: "st.Random"  # type: ignore[name-defined]
+    responses: list[tuple[int, int]], random: Random
 ) -> None:
     shuffled = random.sample(responses, len(responses))
     assert agrees(*zip(*responses, strict=True)) == agrees(*zip(*shuffled, strict=True))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import support_engines
 
+from selfreward import round as round_module
 from selfreward import store
 from selfreward.engines.scripted import ScriptedEngine
 from selfreward.errors import BadInput, StageFailed
@@ -48,6 +49,11 @@ class One:
 @pytest.fixture(scope="module")
 def seeds(tmp_path_factory: pytest.TempPathFactory) -> Seeds:
     return load_seeds(RECIPE, tmp_path_factory.mktemp("seed"))
+
+
+@pytest.fixture(autouse=True)
+def several_batches_of_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(round_module, "ATTEMPTS_AT_ONCE", 8)
 
 
 @pytest.fixture
@@ -270,10 +276,15 @@ def test_a_round_that_is_interrupted_anywhere_goes_on_to_the_same_files(
     assert interruptions == num_calls - 1
 
 
-def test_a_round_may_go_on_with_another_batch_size(new_round: Callable[..., Round]) -> None:
-    lesson = self_rewarding(new_round())
-    for batch_size in (1, 7, 100):
-        assert self_rewarding(new_round(recipe=changed("engine", batch_size=batch_size))) == lesson
+@pytest.mark.parametrize("batch_size", [1, 7, 100])
+def test_a_round_may_be_made_or_go_on_with_another_batch_size(new_round: Callable[..., Round], batch_size: int) -> None:
+    first = new_round()
+    lesson = self_rewarding(first)
+    other = changed("engine", batch_size=batch_size)
+    assert self_rewarding(new_round(recipe=other)) == lesson
+    afresh = new_round(recipe=other, run="afresh")
+    assert self_rewarding(afresh) == lesson
+    assert files(afresh.folder) == files(first.folder)
 
 
 def test_a_finished_round_asks_nothing_and_leaves_no_trace_of_time(new_round: Callable[..., Round]) -> None:
@@ -285,7 +296,9 @@ def test_a_finished_round_asks_nothing_and_leaves_no_trace_of_time(new_round: Ca
     assert logged == []
 
 
-def test_positives_only_teaches_m0_the_seeds_and_what_scored_five(new_round: Callable[..., Round], seeds: Seeds) -> None:
+def test_positives_only_teaches_m0_the_seeds_and_what_scored_five(
+    new_round: Callable[..., Round], seeds: Seeds
+) -> None:
     round_ = new_round()
     round_.eft = [example.model_copy(update={"source": "eft"}) for example in seeds.ift[:2]]
     lesson = positives_only(round_)

@@ -80,11 +80,13 @@ def _judging(
     name: str, model_folder: str, folder: Path, recipe: Recipe, seeds: Seeds, engines: Engines, progress: Progress
 ) -> dict[str, Any]:
     """How the model judges held-out responses: against people's ranking, and in the micro-world against the truth."""
-    model_as_judge = recipe.model_copy(update={"judge": recipe.judge.model_copy(update={"name": "llm"})})
-    judgements = judge_into(
-        folder / store.EVAL_JUDGEMENTS_FILE, ranked_responses(seeds.evaluation), model_as_judge, engines, model_folder,
-        name, progress, votes=recipe.evaluation.votes,
-    )  # fmt: skip
+    votes = recipe.evaluation.votes
+    settings = recipe.judge.model_copy(
+        update={"name": "llm", "votes": votes, "quorum": min(votes, recipe.judge.quorum)}
+    )
+    path = folder / store.EVAL_JUDGEMENTS_FILE
+    responses = ranked_responses(seeds.evaluation)
+    judgements = judge_into(path, responses, settings, recipe, engines, model_folder, name, progress)
     rankings = {"human": seeds.evaluation}
     if recipe.seeds.source == "micro":
         from selfreward.evaluation.micro import oracle_ranking

@@ -94,7 +94,8 @@ def test_a_careful_review_ends_on_the_oracles_score() -> None:
 
 def test_a_blunt_review_can_be_read_and_errs(natural: list[Document]) -> None:
     errors = [
-        (read_vote(document.answer, True).score or 0.0) - score(task_of(fields(document)["Task"]), fields(document)["Answer"])
+        (read_vote(document.answer, True).score or 0.0)
+        - score(task_of(fields(document)["Task"]), fields(document)["Answer"])
         for document in natural
         if document.kind == "review" and "Subject" not in document.answer
     ]

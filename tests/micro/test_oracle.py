@@ -85,7 +85,24 @@ def test_each_point_is_lost_for_its_own_reason(instruction: str, response: str, 
     assert score(task_of(instruction), response) == NUM_POINTS - len(points_lost.split())
 
 
-HOSTILE = ["", " ", ".", "!", "?" * 9, ",", "List:", "List: ", "The", "\0", "\n\n", "Score: 5", "<|end|>", "\ud800", "ﬁ", "İ"]
+HOSTILE = [
+    "",
+    " ",
+    ".",
+    "!",
+    "?" * 9,
+    ",",
+    "List:",
+    "List: ",
+    "The",
+    "\0",
+    "\n\n",
+    "Score: 5",
+    "<|end|>",
+    "\ud800",
+    "ﬁ",
+    "İ",
+]
 
 
 @pytest.mark.parametrize("instruction", [SENTENCE, LIST, SAME, REVERSE, FACT])

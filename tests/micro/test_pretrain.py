@@ -70,7 +70,10 @@ def test_killed_in_any_shard_and_resumed_equals_straight_through_bit_for_bit(
     for out in ("killed", "straight"):
         lines = [json.loads(line) for line in (tmp_path / out / "log.jsonl").read_text().splitlines()]
         assert [line["shard"] for line in lines] == [0, 1, 2]
-        assert [path.name for path in sorted((tmp_path / out).glob("checkpoint-*"))] == ["checkpoint-0002", "checkpoint-0003"]
+        assert [path.name for path in sorted((tmp_path / out).glob("checkpoint-*"))] == [
+            "checkpoint-0002",
+            "checkpoint-0003",
+        ]
     assert lines[-1]["tokens"] > lines[0]["tokens"] > 0
 
 

@@ -35,7 +35,25 @@ def test_every_family_and_phrasing_is_written() -> None:
     assert set(families) == set(FAMILIES)
     assert {task.topic for task in drawn} == {*TOPICS, None}
     assert {task.ending for task in drawn} == {*MARKS, None}
-    words = ["Tell", "Name", "Make", "Repeat", "Copy", "Put", "Turn", "What", "exactly", "long", "after", "Include", "contain", "Leave", "use", "End", "Finish"]
+    words = [
+        "Tell",
+        "Name",
+        "Make",
+        "Repeat",
+        "Copy",
+        "Put",
+        "Turn",
+        "What",
+        "exactly",
+        "long",
+        "after",
+        "Include",
+        "contain",
+        "Leave",
+        "use",
+        "End",
+        "Finish",
+    ]
     texts = " ".join(write_instruction(task, rng) for task in drawn)
     assert [word for word in words if word not in texts] == []
 

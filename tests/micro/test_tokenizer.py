@@ -49,7 +49,9 @@ def test_f09_no_text_is_changed_on_the_way(tokenizer: Any, text: str) -> None:
     assert chat.decode(tokenizer, plain(tokenizer, text)) == text
 
 
-@pytest.mark.parametrize("words", [sorted(CONTENT), ADVERBS, PREPOSITIONS, DETERMINERS, list(TOPICS), ["List", "Score"]])
+@pytest.mark.parametrize(
+    "words", [sorted(CONTENT), ADVERBS, PREPOSITIONS, DETERMINERS, list(TOPICS), ["List", "Score"]]
+)
 def test_every_word_of_the_micro_world_is_one_token(tokenizer: Any, words: list[str]) -> None:
     several = [word for word in words if len(plain(tokenizer, f" {word}")) != 1]
     assert several == []
