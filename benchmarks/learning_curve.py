@@ -47,7 +47,7 @@ def measure(checkpoint: Path, num_prompts: int, num_sets: int) -> dict[str, Any]
         "perfect": found["perfect"]["mean"],
         "greedy_score": best["score"]["mean"],
         "by_family": {name: group["score"]["mean"] for name, group in found["by_family"].items()},
-        "by_point": found["by_point"],
+        "by_point": {point: share["mean"] for point, share in found["by_point"].items()},
         "facts_known": _facts_known([response for line in greedy for response in line.samples]),
         "judge_pairwise": judged["pairwise_accuracy"]["value"],
         "judge_exact": judged["exact_match"]["value"],

@@ -124,7 +124,7 @@ def read_variant(work: Path, variant: str, seeds: list[int]) -> dict[str, Any]:
         }
     figures["by_point"] = {
         m: {
-            point: mean_ci([e[m]["capability"]["by_point"][point] for e in evals]).mean
+            point: mean_ci([float(e[m]["capability"]["by_point"][point]["mean"]) for e in evals]).mean
             for point in evals[0][m]["capability"]["by_point"]
         }
         for m in models

@@ -3,6 +3,7 @@
 python benchmarks/quickstart.py
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -30,6 +31,7 @@ def timed_run(recipe: str, folder: Path) -> tuple[float, dict[str, float]]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as work:
         wall_s, stages_s = timed_run("micro", Path(work) / "micro")
         fast_s, _ = timed_run("micro-fast", Path(work) / "micro-fast")

@@ -62,7 +62,7 @@ def test_micro_fast_runs_to_its_end_and_shows_its_tables(quick: tuple[Path, Resu
         assert re.search(rf"^\W*{model} ", result.stdout, re.MULTILINE)
         measured = read_json(folder / "runs" / "micro-fast" / model / "eval.json")
         assert measured["capability"]["score"]["n"] == 64
-        assert measured["judge_health"]["readable"] > 0.8
+        assert measured["judge_health"]["readable"]["value"] > 0.8
     assert read_json(folder / "runs" / "micro-fast" / "m2" / "counts.json")["prompts"]["accepted"] == 112
 
 

@@ -34,7 +34,7 @@ def evaluation(model: str, score: float, against: tuple[str, ...]) -> dict[str, 
                 "sentence": {"score": estimate("mean", score), "n": 10},
                 "[bold]list": {"score": estimate("mean", 2.0)},
             },
-            "by_point": {"subject": 0.625},
+            "by_point": {"subject": estimate("mean", 0.625)},
             "by_complexity": {"10": {"score": estimate("mean", 1.5)}, "2": {"score": estimate("mean", 3.5)}},
         },
         "head_to_head": {
@@ -47,10 +47,11 @@ def evaluation(model: str, score: float, against: tuple[str, ...]) -> dict[str, 
         "own_prompts": {"prompts": 900, "malformed": 3},
         "judge_health": {
             "votes": 30,
-            "readable": 0.9,
-            "faults": {"unreadable": 0.1},
+            "readable": estimate("value", 0.9, 0.05),
+            "faults": {"unreadable": estimate("value", 0.1, 0.05)},
             "vote_histogram": {"3.00": 9, "4.00": 18},
-            "tie_rate": None,
+            "mean_score": estimate("mean", 3.67),
+            "tie_rate": {"value": None, "ci95": None, "n": 0},
             "alarms": ["67% of the votes say 4"],
         },
     }
@@ -75,8 +76,9 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
-def printed(folder: Path) -> str:
-    console = Console(file=io.StringIO(), width=140, color_system=None)
+def printed(folder: Path, terminal: int | None = None) -> str:
+    """What is printed to a terminal of so many columns, or to a file."""
+    console = Console(file=io.StringIO(), width=terminal, force_terminal=terminal is not None, color_system=None)
     render(tables(folder), console)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
@@ -94,9 +96,51 @@ def test_models_stand_in_the_order_of_their_making(run: Path) -> None:
     assert tables(run)["not_evaluated"] == ["m3", "m10"]
 
 
-def test_capability_is_printed_with_its_interval(run: Path) -> None:
-    assert row_of(printed(run), "m2") == ["m2", "4.20 ±0.10", "25.0 ±2.0", "8.5 ±0.1"]
-    assert "64 held-out prompts" in printed(run)
+def test_the_first_table_has_one_row_for_each_model_and_says_whose_ranks_the_judge_meets(run: Path) -> None:
+    text = printed(run)
+    assert text.index("Following instructions, 64 held-out prompts") < text.index("Head to head")
+    assert row_of(text, "sft") == ["sft", "3.70 ±0.10", "25.0 ±2.0", "-", "-", "80.0 ±5.0", "8.5 ±0.1"]
+    assert row_of(text, "m2") == ["m2", "4.20 ±0.10", "25.0 ±2.0", "40 / 35 / 25", "15.0 ±6.0", "80.0 ±5.0", "8.5 ±0.1"]
+    assert "it orders as people did" in " ".join(text.split())
+
+
+def test_the_first_table_prefers_the_oracles_ranks_to_peoples(run: Path) -> None:
+    path = run / "m2" / "eval.json"
+    found = json.loads(path.read_text())
+    found["reward_modelling"]["oracle"] = {"half": {"pairwise_accuracy": estimate("value", 0.7)}}
+    path.write_text(json.dumps(found))
+    assert tables(run)["summary"][-1]["judge_pairwise_accuracy"]["value"] == 0.7
+    assert row_of(printed(run), "m2")[5] == "70.0 ±10.0"
+
+
+def test_nothing_is_cut_off_or_broken_on_100_columns_and_nothing_is_cut_off_on_70(run: Path) -> None:
+    (run / "m2").rename(run / "m3")
+    (run / "m2").mkdir()
+    (run / "m2" / "eval.json").write_text(json.dumps(evaluation("m2", 4.0, ("sft", "m1"))))
+    text = printed(run, terminal=100)
+    assert max(map(len, text.splitlines())) <= 100
+    assert "…" not in text + printed(run, terminal=70)
+    rows = [line for line in text.splitlines() if line.startswith("│")]
+    assert [row for row in rows if row.strip("│ ").startswith("±") or row.startswith("│  ")] == []
+    assert row_of(text, "pairwise %", "excluded")[2:] == ["90.0 ±10.0"] * 4
+
+
+def test_a_file_is_wide_enough_whatever_the_terminal(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert row_of(printed(run), "kendall tau", "any")[2:] == ["0.800 ±0.050"] * 3
+
+
+def test_a_run_of_an_older_version_shows_its_shares_without_intervals(run: Path) -> None:
+    for model in ("sft", "m1", "m2"):
+        path = run / model / "eval.json"
+        found = json.loads(path.read_text())
+        found["capability"]["by_point"] = {"subject": 0.625}
+        found["judge_health"] |= {"readable": 0.9, "faults": {"unreadable": 0.1}, "tie_rate": None, "mean_score": 3.0}
+        path.write_text(json.dumps(found))
+    text = printed(run)
+    assert row_of(text, "subject")[1:] == ["62.5"] * 3
+    assert row_of(text, "readable votes %")[1:] == ["90.0"] * 3
+    assert row_of(text, "tied response pairs %")[1:] == ["-"] * 3
 
 
 def test_head_to_head_stands_beside_the_papers_figures(run: Path) -> None:
@@ -106,9 +150,9 @@ def test_head_to_head_stands_beside_the_papers_figures(run: Path) -> None:
 
 def test_the_judge_stands_beside_the_papers_figures_under_every_tie_policy(run: Path) -> None:
     text = printed(run)
-    assert row_of(text, "pairwise accuracy %", "excluded")[2:] == ["90.0 ±10.0"] * 3
-    assert row_of(text, "pairwise accuracy %", "half")[2:] == ["80.0 ±5.0"] * 3
-    assert row_of(text, "pairwise accuracy %", "paper")[2:] == ["65.1", "78.7", "80.4"]
+    assert row_of(text, "pairwise %", "excluded")[2:] == ["90.0 ±10.0"] * 3
+    assert row_of(text, "pairwise %", "half")[2:] == ["80.0 ±5.0"] * 3
+    assert row_of(text, "pairwise %", "paper")[2:] == ["65.1", "78.7", "80.4"]
     assert row_of(text, "kendall tau", "any")[2:] == ["0.800 ±0.050"] * 3
     assert row_of(text, "kendall tau", "paper")[2:] == ["0.233", "0.253", "0.315"]
 
@@ -116,7 +160,7 @@ def test_the_judge_stands_beside_the_papers_figures_under_every_tie_policy(run: 
 def test_groups_are_printed_in_order_and_never_read_as_markup(run: Path) -> None:
     assert list(tables(run)["by_complexity"]) == ["2", "10"]
     assert row_of(printed(run), "[bold]list")[1:] == ["2.00 ±0.10"] * 3
-    assert row_of(printed(run), "subject")[1:] == ["62.5"] * 3
+    assert row_of(printed(run), "subject")[1:] == ["62.5 ±10.0"] * 3
 
 
 def test_every_count_of_a_stage_is_shown_and_a_torn_line_is_not_a_record(run: Path) -> None:
@@ -135,8 +179,11 @@ def test_the_time_of_a_stage_sums_its_attempts(run: Path) -> None:
 
 def test_health_shows_shares_and_its_alarms(run: Path) -> None:
     text = printed(run)
-    assert row_of(text, "votes for 4 %")[1:] == ["66.7"] * 3
-    assert row_of(text, "tied pairs of responses %")[1:] == ["-"] * 3
+    assert row_of(text, "votes for 4")[1:] == ["18"] * 3
+    assert row_of(text, "mean score")[1:] == ["3.67 ±0.10"] * 3
+    assert row_of(text, "readable votes %")[1:] == ["90.0 ±5.0"] * 3
+    assert row_of(text, "unreadable votes %")[1:] == ["10.0 ±5.0"] * 3
+    assert row_of(text, "tied response pairs %")[1:] == ["-"] * 3
     assert "Judge m2: 67% of the votes say 4." in text
 
 
@@ -158,7 +205,7 @@ def test_a_damaged_evaluation_is_named_and_the_rest_is_shown(run: Path, damaged:
 def test_an_evaluation_with_parts_missing_gives_the_parts_it_has(run: Path) -> None:
     partial = {"model": "m2", "capability": {"score": {"mean": None, "ci95": None, "n": 0}}, "head_to_head": None}
     (run / "m2" / "eval.json").write_text(json.dumps(partial))
-    assert row_of(printed(run), "m2") == ["m2", "-", "-", "-"]
+    assert row_of(printed(run), "m2") == ["m2", "-", "-", "-", "-", "-", "-"]
     assert [row["model"] for row in tables(run)["head_to_head"]] == ["m1"]
 
 

@@ -73,14 +73,17 @@ def capability(responses: Sequence[Response]) -> dict[str, Any]:
     }
 
 
-def _by_point(prompts: Sequence[tuple[Task, list[Response]]]) -> dict[str, float]:
-    """Share of responses that earn each of the five points."""
-    earned: dict[str, list[bool]] = {}
+def _by_point(prompts: Sequence[tuple[Task, list[Response]]]) -> dict[str, Any]:
+    """Share of responses that earn each of the five points; the mean and its interval are over prompts."""
+    earned: dict[str, list[float]] = {}
     for task, group in prompts:
+        holds: dict[str, list[bool]] = {}
         for response in group:
             for check in oracle.checks(task, response.text):
-                earned.setdefault(check.name, []).append(check.holds)
-    return {name: sum(values) / len(values) for name, values in earned.items()}
+                holds.setdefault(check.name, []).append(check.holds)
+        for name, values in holds.items():
+            earned.setdefault(name, []).append(sum(values) / len(values))
+    return {name: _mean(shares) for name, shares in earned.items()}
 
 
 def oracle_ranking(sets: Sequence[RankedSet]) -> list[RankedSet]:

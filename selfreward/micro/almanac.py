@@ -4,8 +4,8 @@ The facts are a function of the town's name. `python -m selfreward.micro.almanac
 database with one table, `facts(town, attribute, value)`.
 """
 
+import argparse
 import sqlite3
-import sys
 from pathlib import Path
 
 from selfreward.micro.words import ATTRIBUTES, TOWN_BEGINNINGS, TOWN_ENDINGS
@@ -38,4 +38,7 @@ def write_database(path: Path) -> int:
 
 
 if __name__ == "__main__":
-    print(f"{write_database(Path(sys.argv[1]))} facts written to {sys.argv[1]}")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path, help="a new SQLite file")
+    file = parser.parse_args().file
+    print(f"{write_database(file)} facts written to {file}")

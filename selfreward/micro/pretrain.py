@@ -9,7 +9,8 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -32,10 +33,22 @@ DECAY_FROM_SHARD = (
     24  # Muon's weight decay; before it the weights had grown until attention saturated (docs/notebook.md)
 )
 WEIGHT_DECAY = 0.1
-CLEAN_SHARE = 0.75  # of the shards, before the natural mixture begins
 WARM_UP_SHARDS = 0.48
-CONSTANT_SHARE = 0.6  # of the shards, before the learning rate falls
-MUON_LR, ADAM_LR, FINAL_SCALE = 0.02, 2e-3, 0.02
+
+
+@dataclass(frozen=True)
+class Leg:
+    """A stretch of shards: clean documents, then the natural mixture; a plateau of the learning rate, then its fall."""
+
+    shards: int
+    clean: int  # of its shards, the first
+    plateau: float  # of its shards, before the learning rate falls in a straight line
+    high: float  # learning rate of the plateau, as a share of the highest
+
+
+# The first leg ended while copying was still improving fast; the second takes it up again.
+LEGS = (Leg(shards=44, clean=33, plateau=26.4, high=1.0), Leg(shards=14, clean=10, plateau=0.0, high=0.6))
+MUON_LR, ADAM_LR, FINAL_SCALE = 0.02, 2e-3, 0.02  # the last is where a leg's learning rate ends, as a share
 
 
 def new_model(vocab_size: int) -> Any:
@@ -59,10 +72,21 @@ def new_model(vocab_size: int) -> Any:
     return LlamaForCausalLM(config)
 
 
-def documents(seed: int, shard: int, num_shards: int) -> list[Document]:
+def place_of(shard: int, legs: Sequence[Leg]) -> tuple[Leg, int]:
+    """The leg a shard belongs to, and its place there; ValueError beyond the last."""
+    place = shard
+    for leg in legs:
+        if place < leg.shards:
+            return leg, place
+        place -= leg.shards
+    raise ValueError(f"there is no shard {shard}")
+
+
+def documents(seed: int, shard: int, legs: Sequence[Leg] = LEGS) -> list[Document]:
     """The documents of a shard."""
     rng = Random(f"{seed}/{shard}")
-    mixture = CLEAN if shard < CLEAN_SHARE * num_shards else NATURAL
+    leg, place = place_of(shard, legs)
+    mixture = CLEAN if place < leg.clean else NATURAL
     return [draw_document(mixture, rng) for _ in range(SHARD_DOCUMENTS)]
 
 
@@ -107,21 +131,21 @@ def summed_loss(model: Any, ids: Tensor, learned: Tensor) -> tuple[Tensor, int]:
     return torch.nn.functional.cross_entropy(logits, ids[:, 1:][wanted], reduction="sum"), int(wanted.sum())
 
 
-def scale_at(shard: float, num_shards: int) -> float:
-    """Learning rate as a share of its highest: a short rise, a plateau, a straight fall."""
-    progress = shard / num_shards
-    if shard < WARM_UP_SHARDS:
-        return shard / WARM_UP_SHARDS
-    if progress < CONSTANT_SHARE:
-        return 1.0
-    return 1.0 - (1.0 - FINAL_SCALE) * (progress - CONSTANT_SHARE) / (1.0 - CONSTANT_SHARE)
+def scale_at(shard: int, share: float, legs: Sequence[Leg] = LEGS) -> float:
+    """Learning rate as a share of its highest, `share` (0..1) of the way through a shard."""
+    leg, place = place_of(shard, legs)
+    if shard + share < WARM_UP_SHARDS:
+        return (shard + share) / WARM_UP_SHARDS
+    fallen = max(0.0, place + share - leg.plateau) / (leg.shards - leg.plateau)
+    return leg.high - (leg.high - FINAL_SCALE) * fallen
 
 
-def pretrain(out: Path, num_shards: int, seed: int, keep_every: int) -> None:
+def pretrain(out: Path, seed: int, keep_every: int, legs: Sequence[Leg] = LEGS) -> None:
     """Train from scratch, or from where `out` stands, to the last shard; the model is then in out/model."""
     from transformers import AutoTokenizer
 
     torch.manual_seed(seed)
+    num_shards = sum(leg.shards for leg in legs)
     out.mkdir(parents=True, exist_ok=True)
     if not (out / "tokenizer" / "tokenizer.json").exists():
         micro_tokenizer.build(out / "tokenizer")
@@ -131,7 +155,7 @@ def pretrain(out: Path, num_shards: int, seed: int, keep_every: int) -> None:
     done, tokens, seconds = _resume(out, model, optimizer)
     for shard in range(done, num_shards):
         start = time.perf_counter()
-        entry, shard_tokens = _train_shard(model, optimizer, tokenizer, seed, shard, num_shards)
+        entry, shard_tokens = _train_shard(model, optimizer, tokenizer, seed, shard, legs)
         tokens += shard_tokens
         seconds += time.perf_counter() - start
         entry |= {"shard": shard, "tokens": tokens, "seconds": round(seconds, 1)}
@@ -145,9 +169,9 @@ def pretrain(out: Path, num_shards: int, seed: int, keep_every: int) -> None:
 
 
 def _train_shard(
-    model: Any, optimizer: MuonAdamW, tokenizer: Any, seed: int, shard: int, num_shards: int
+    model: Any, optimizer: MuonAdamW, tokenizer: Any, seed: int, shard: int, legs: Sequence[Leg]
 ) -> tuple[dict[str, Any], int]:
-    rows = encode(tokenizer, documents(seed, shard, num_shards))
+    rows = encode(tokenizer, documents(seed, shard, legs))
     micro = list(batches(rows, Random(f"{seed}/{shard}/order")))
     total, learned_tokens = 0.0, 0
     num_micro = 1 if shard in SMALL_STEP_SHARDS else MICRO_BATCHES
@@ -158,7 +182,7 @@ def _train_shard(
         learned_here = sum(count for _, count in parts)
         loss = torch.stack([part for part, _ in parts]).sum() / learned_here
         loss.backward()
-        optimizer.step(scale_at(shard + step / len(micro), num_shards), decay)
+        optimizer.step(scale_at(shard, step / len(micro), legs), decay)
         total += loss.item() * learned_here
         learned_tokens += learned_here
     return {"loss": round(total / learned_tokens, 4), "steps": len(steps)}, sum(len(ids) for ids, _ in rows)
@@ -195,11 +219,10 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder of the pretraining; an unfinished one is continued"
     )
-    parser.add_argument("--shards", type=int, default=40, help=f"of {SHARD_DOCUMENTS} documents each")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep-every", type=int, default=5, help="shards between two kept checkpoints")
     options = parser.parse_args()
-    pretrain(options.out, options.shards, options.seed, options.keep_every)
+    pretrain(options.out, options.seed, options.keep_every)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,24 @@ from rich.text import Text
 from selfreward.statistics import METRICS, TIE_POLICIES
 
 NOTHING = "-"
+WIDTH = 120  # characters, where the output is no terminal: rich would take 80
 _WHOLE_SCORES = range(6)  # points
-_IN_PERCENT = {"perfect", "pairwise_accuracy", "five_best", "exact_match"}  # measured in 0..1
+_IN_PERCENT = {"pairwise_accuracy", "five_best", "exact_match"}  # measured in 0..1
+_METRIC_NAMES = {
+    "pairwise_accuracy": "pairwise %",
+    "five_best": "five best %",
+    "exact_match": "exact match %",
+    "kendall_tau": "kendall tau",
+}
 
 
 def render(tables: Mapping[str, Any], console: Console) -> None:
-    """Prints the tables that hold anything."""
+    """Prints the tables that hold anything, the summary first. A console that is no terminal is made WIDTH wide."""
+    if not console.is_terminal:
+        console.width = max(console.width, WIDTH)
     console.print(Text(f"Run {tables['run']}", style="bold"))
     makers: tuple[Callable[[Mapping[str, Any]], list[Table]], ...] = (
-        _capability,
+        _summary,
         _head_to_head,
         _reward_modelling,
         _judge_health,
@@ -31,7 +40,7 @@ def render(tables: Mapping[str, Any], console: Console) -> None:
         console.print()
         console.print(table)
     console.print()
-    if tables["capability"] or tables["head_to_head"] or tables["reward_modelling"]:
+    if any(tables[name] for name in ("capability", "head_to_head", "reward_modelling", "judge_health")):
         console.print(Text("± is half the width of the 95 % interval; the intervals themselves are in --json.", "dim"))
     if tables["not_evaluated"]:
         console.print(Text(f"Not measured yet: {', '.join(tables['not_evaluated'])}.", "yellow"))
@@ -45,10 +54,11 @@ def render(tables: Mapping[str, Any], console: Console) -> None:
 
 
 def _table(title: str, first: str, columns: Sequence[str]) -> Table:
-    table = Table(title=Text(title), title_justify="left", header_style="bold")
-    table.add_column(Text(first), no_wrap=True)
+    """Where there is no room, a cell goes on below (`4.17` over `±0.05`): nothing is cut off."""
+    table = Table(title=Text(title), title_justify="left", caption_justify="left", header_style="bold")
+    table.add_column(Text(first), no_wrap=True, overflow="fold")
     for column in columns:
-        table.add_column(Text(column), justify="right", no_wrap=True)
+        table.add_column(Text(column), justify="right", overflow="fold")
     return table
 
 
@@ -60,10 +70,10 @@ def _number(value: float | None, decimals: int, scale: float = 1) -> str:
     return NOTHING if value is None else f"{scale * value:.{decimals}f}"
 
 
-def _estimate(found: Mapping[str, Any] | None, decimals: int, scale: float = 1) -> str:
-    """`4.17 ±.05` of {mean or value, ci95}; the decimals are those of both parts."""
-    if not found:
-        return NOTHING
+def _estimate(found: Mapping[str, Any] | float | None, decimals: int, scale: float = 1) -> str:
+    """`4.17 ±0.05` of {mean or value, ci95}, `4.17` of a bare number; the decimals are those of both parts."""
+    if found is None or isinstance(found, int | float):
+        return _number(found, decimals, scale)
     value = _number(found.get("mean", found.get("value")), decimals, scale)
     interval = found.get("ci95")
     if value == NOTHING or not interval:
@@ -71,28 +81,42 @@ def _estimate(found: Mapping[str, Any] | None, decimals: int, scale: float = 1) 
     return f"{value} ±{_number((interval[1] - interval[0]) / 2, decimals, scale)}"
 
 
-def _measured(name: str, found: Mapping[str, Any] | None) -> str:
-    """An estimate in the unit in which its measure is read: percent, words or points, correlations."""
-    if name in _IN_PERCENT:
-        return _estimate(found, 1, 100)
-    if name in METRICS:
-        return _estimate(found, 3)
-    return _estimate(found, 1 if "length" in name else 2)
+def _metric(name: str, found: Mapping[str, Any] | None) -> str:
+    """An estimate in the unit in which its metric is read: percent or a correlation."""
+    return _estimate(found, 1, 100) if name in _IN_PERCENT else _estimate(found, 3)
 
 
-def _name(measure: str) -> str:
-    return measure.replace("_", " ") + (" %" if measure in _IN_PERCENT else "")
-
-
-def _capability(tables: Mapping[str, Any]) -> list[Table]:
-    by_model = tables["capability"]
-    measures = list(dict.fromkeys(name for found in by_model.values() for name in found))
-    prompts = [found["score"].get("n") for found in by_model.values() if "score" in found]
-    title = f"Following instructions, {prompts[-1]} held-out prompts" if prompts else "Following instructions"
-    table = _table(title, "model", [_name(name) for name in measures])
-    for model, found in by_model.items():
-        _add(table, model, *(_measured(name, found.get(name)) for name in measures))
+def _summary(tables: Mapping[str, Any]) -> list[Table]:
+    """One row for each model: what to look at first."""
+    rows = tables["summary"]
+    prompts = [row["score"].get("n") for row in rows if row["score"]]
+    answers = f", {prompts[-1]} held-out prompts" if prompts else ""
+    truth = next((row["judge_truth"] for row in rows if row["judge_truth"]), "oracle")
+    columns = ("score, 0-5", "perfect %", "win/tie/lose v sft %", "net", "judge right %", "words")
+    table = _table(f"Following instructions{answers}, and judging", "model", columns)
+    for row in rows:
+        game = row["against_sft"] or {}
+        shares = [_number(game.get(name), 0) for name in ("win", "tie", "lose")]
+        _add(
+            table,
+            row["model"],
+            _estimate(row["score"], 2),
+            _estimate(row["perfect"], 1, 100),
+            " / ".join(shares) if game else NOTHING,
+            _estimate({"value": game.get("net"), "ci95": game.get("ci95")}, 1),
+            _estimate(row["judge_pairwise_accuracy"], 1, 100),
+            _estimate(row["length_words"], 1),
+        )
+    table.caption = Text(
+        "score: points of the answers; perfect: answers with all five; v sft: answers with more, as many, fewer points "
+        f"than those of the baseline, net = win - lose; judge right: pairs of responses it orders as {_judge_of(truth)}, "
+        "ties worth half (50 is chance); words: length of the answers"
+    )
     return [table]
+
+
+def _judge_of(truth: str) -> str:
+    return "people did" if truth == "human" else f"the {truth} does"
 
 
 def _head_to_head(tables: Mapping[str, Any]) -> list[Table]:
@@ -121,17 +145,18 @@ def _reward_table(
     """A row for each metric and tie policy, one where the policies agree; below, what the paper published."""
     table = _table(f"The judge against the ranks of: {truth}", "metric", ["ties", *models])
     for metric in METRICS:
+        name = _METRIC_NAMES.get(metric, metric)
         cells = {
-            policy: [_measured(metric, policies[policy].get(metric, {}).get(model)) for model in models]
+            policy: [_metric(metric, policies[policy].get(metric, {}).get(model)) for model in models]
             for policy in TIE_POLICIES
             if policy in policies
         }
         agree = len({tuple(row) for row in cells.values()}) == 1
         for policy, row in list(cells.items())[: 1 if agree else None]:
-            _add(table, _name(metric), "any" if agree else policy, *row)
+            _add(table, name, "any" if agree else policy, *row)
         scale, decimals = (100, 1) if metric in _IN_PERCENT else (1, 3)
         published = [_number(paper[metric].get(model), decimals, scale) for model in models]
-        _add(table, _name(metric), "paper", *published, style="dim", end_section=True)
+        _add(table, name, "paper", *published, style="dim", end_section=True)
     return table
 
 
@@ -146,26 +171,21 @@ def _judge_health(tables: Mapping[str, Any]) -> list[Table]:
 
 def _health_cells(health: Mapping[str, Any]) -> dict[str, str]:
     """The rows of one judge."""
+    histogram = health.get("vote_histogram", {})
     shares = {
-        "readable": health.get("readable"),
-        **{fault.replace("_", " "): share for fault, share in health.get("faults", {}).items()},
-        **{f"votes for {points}": _vote_share(health, points) for points in _WHOLE_SCORES},
-        "tied pairs of responses": health.get("tie_rate"),
-        "prompts without a difference": health.get("flat_prompts"),
-        "votes that repeat themselves": health.get("self_agreement"),
+        "readable votes": health.get("readable"),
+        **{f"{fault.replace('_', ' ')} votes": share for fault, share in health.get("faults", {}).items()},
+        "tied response pairs": health.get("tie_rate"),
+        "prompts all tied": health.get("flat_prompts"),
+        "equal votes on one response": health.get("self_agreement"),
     }
     return {
         "votes": f"{health.get('votes', 0)}",
+        **{f"votes for {points}": f"{histogram.get(f'{points:.2f}', 0)}" for points in _WHOLE_SCORES},
         "entropy of votes, bits": _number(health.get("vote_entropy_bits"), 2),
-        **{f"{name} %": _number(share, 1, 100) for name, share in shares.items()},
+        "mean score": _estimate(health.get("mean_score"), 2),
+        **{f"{name} %": _estimate(share, 1, 100) for name, share in shares.items()},
     }
-
-
-def _vote_share(health: Mapping[str, Any], points: int) -> float | None:
-    """The share of readable votes for a whole number of points; None where there are no votes."""
-    histogram = health.get("vote_histogram", {})
-    total = sum(histogram.values())
-    return histogram.get(f"{points:.2f}", 0) / total if total else None
 
 
 def _groups(tables: Mapping[str, Any]) -> list[Table]:
@@ -177,7 +197,7 @@ def _groups(tables: Mapping[str, Any]) -> list[Table]:
         found.append(table)
     points = _table("Responses that earn each point, %", "point", tables["models"])
     for point, by_model in tables["by_point"].items():
-        _add(points, point, *(_number(by_model.get(model), 1, 100) for model in tables["models"]))
+        _add(points, point, *(_estimate(by_model.get(model), 1, 100) for model in tables["models"]))
     return [*found, points]
 
 

@@ -26,8 +26,9 @@ ROUND_FILES = (
 def tables(folder: Path) -> Table:
     """All tables of a run; BadInput where `folder` is no folder.
 
-    `capability`, `judge_health`, `counts` and `lines` are by model; `by_family`, `by_complexity` and `by_point` by
-    group, then model; `reward_modelling` by truth, tie policy, metric, then model; `head_to_head` and `time` are lists.
+    `summary` has a row for each measured model, with None for what is missing. `capability`, `judge_health`, `counts`
+    and `lines` are by model; `by_family`, `by_complexity` and `by_point` by group, then model; `reward_modelling` by
+    truth, tie policy, metric, then model; `head_to_head` and `time` are lists.
     """
     if not folder.is_dir():
         raise BadInput("no such run", folder, "start one with: selfreward run micro")
@@ -39,6 +40,7 @@ def tables(folder: Path) -> Table:
         "run": folder.resolve().name,
         "models": models,
         "not_evaluated": [model for model, found in evaluations.items() if not found],
+        "summary": [_summary(model, found) for model, found in evaluations.items() if found],
         "capability": {model: _measures(found) for model, found in capabilities.items() if found},
         "by_family": _by_group(capabilities, "by_family"),
         "by_complexity": _by_group(capabilities, "by_complexity"),
@@ -89,6 +91,24 @@ def _health(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     return _mapping(evaluation.get("judge_health"))
 
 
+def _summary(model: str, evaluation: Mapping[str, Any]) -> Table:
+    """What a person asks first of a model: its answers, against the baseline's, and its judgements, ties worth half.
+
+    The judgements are compared with the oracle's ranks, or with people's where there is no oracle.
+    """
+    measures = _measures(_mapping(evaluation.get("capability")))
+    judged = _mapping(evaluation.get("reward_modelling"))
+    truth = next((name for name in ("oracle", "human") if name in judged), None)
+    right = _mapping(_mapping(judged.get(truth)).get("half")) if truth else {}
+    return {
+        "model": model,
+        **{name: measures.get(name) for name in ("score", "perfect", "length_words")},
+        "against_sft": _mapping(_mapping(evaluation.get("head_to_head")).get("sft")) or None,
+        "judge_truth": truth,
+        "judge_pairwise_accuracy": _mapping(right.get("pairwise_accuracy")) or None,
+    }
+
+
 def _measures(capability: Mapping[str, Any]) -> Table:
     """What was measured over all prompts: everything with a mean."""
     return {name: value for name, value in capability.items() if isinstance(value, dict) and "mean" in value}
@@ -105,7 +125,7 @@ def _by_group(capabilities: Mapping[str, Mapping[str, Any]], name: str) -> dict[
 
 
 def _by_point(capabilities: Mapping[str, Mapping[str, Any]]) -> dict[str, Table]:
-    """The share of responses, 0..1, that earn each of the five points, by point and model."""
+    """The share of responses, 0..1, that earn each of the five points, by point and model; older runs have a number."""
     found: dict[str, Table] = {}
     for model, capability in capabilities.items():
         for point, share in _mapping(capability.get("by_point")).items():

@@ -6,6 +6,7 @@ from selfreward.evaluation.micro import capability, held_out_prompts, malformed,
 from selfreward.micro.tasks import split_of
 from selfreward.recipe import Recipe
 from selfreward.records import Prompt, RankedResponse, RankedSet, Response
+from selfreward.statistics import mean_ci
 
 SENTENCE = "Write a sentence about animals. Use exactly 5 words. Include the word river. End with an exclamation mark."
 LIST = "Name some animals."
@@ -42,7 +43,11 @@ def test_capability_is_the_mean_over_prompts_whole_and_by_kind() -> None:
         "list": (4.5, 1),
     }
     assert {level: part["score"]["mean"] for level, part in found["by_complexity"].items()} == {"1": 4.5, "4": 4.0}
-    assert found["by_point"] == {"subject": 0.75, "form": 1, "amount": 1, "content": 1, "ending": 0.5}
+    assert {point: (share["mean"], share["n"]) for point, share in found["by_point"].items()} == {
+        "subject": (0.75, 2), "form": (1, 2), "amount": (1, 2), "content": (1, 2), "ending": (0.5, 2),
+    }  # fmt: skip
+    subject = mean_ci([0.5, 1.0])  # one share for each prompt
+    assert found["by_point"]["subject"]["ci95"] == subject.ci95
 
 
 def test_the_oracles_ranking_ties_equal_scores_and_leaves_out_sets_without_an_order() -> None:

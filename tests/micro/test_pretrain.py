@@ -12,6 +12,9 @@ import torch
 
 from selfreward.micro import pretrain
 from selfreward.micro.optimizer import MuonAdamW, orthogonalise
+from selfreward.micro.pretrain import Leg
+
+LEGS = (Leg(shards=2, clean=1, plateau=1.0, high=1.0), Leg(shards=1, clean=1, plateau=0.0, high=0.5))
 
 
 class Killed(Exception):
@@ -47,7 +50,7 @@ def weights(out: Path) -> bytes:
 def test_killed_in_any_shard_and_resumed_equals_straight_through_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pretrain.pretrain(tmp_path / "straight", 3, seed=7, keep_every=2)
+    pretrain.pretrain(tmp_path / "straight", seed=7, keep_every=2, legs=LEGS)
     train_shard = pretrain._train_shard
 
     def until(last: int) -> Callable[..., Any]:
@@ -62,9 +65,9 @@ def test_killed_in_any_shard_and_resumed_equals_straight_through_bit_for_bit(
     for last in (1, 2):
         monkeypatch.setattr(pretrain, "_train_shard", until(last))
         with pytest.raises(Killed):
-            pretrain.pretrain(tmp_path / "killed", 3, seed=7, keep_every=2)
+            pretrain.pretrain(tmp_path / "killed", seed=7, keep_every=2, legs=LEGS)
     monkeypatch.setattr(pretrain, "_train_shard", train_shard)
-    pretrain.pretrain(tmp_path / "killed", 3, seed=7, keep_every=2)
+    pretrain.pretrain(tmp_path / "killed", seed=7, keep_every=2, legs=LEGS)
 
     assert weights(tmp_path / "killed") == weights(tmp_path / "straight")
     for out in ("killed", "straight"):
@@ -78,33 +81,40 @@ def test_killed_in_any_shard_and_resumed_equals_straight_through_bit_for_bit(
 
 
 def test_a_finished_pretraining_trains_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pretrain.pretrain(tmp_path, 1, seed=0, keep_every=1)
+    pretrain.pretrain(tmp_path, seed=0, keep_every=1, legs=LEGS[1:])
     before = weights(tmp_path)
     monkeypatch.setattr(pretrain, "_train_shard", lambda *_: pytest.fail("trained again"))
-    pretrain.pretrain(tmp_path, 1, seed=0, keep_every=1)
+    pretrain.pretrain(tmp_path, seed=0, keep_every=1, legs=LEGS[1:])
     assert weights(tmp_path) == before
 
 
 def test_another_seed_is_another_model(tmp_path: Path) -> None:
     for seed in (0, 1):
-        pretrain.pretrain(tmp_path / str(seed), 1, seed, keep_every=1)
+        pretrain.pretrain(tmp_path / str(seed), seed, keep_every=1, legs=LEGS[1:])
     assert weights(tmp_path / "0") != weights(tmp_path / "1")
 
 
 def test_a_shard_is_a_function_of_its_seed_and_number() -> None:
-    assert pretrain.documents(0, 2, 3) == pretrain.documents(0, 2, 3)
-    assert pretrain.documents(0, 1, 3) != pretrain.documents(0, 2, 3) != pretrain.documents(1, 2, 3)
+    assert pretrain.documents(0, 2) == pretrain.documents(0, 2)
+    assert pretrain.documents(0, 1) != pretrain.documents(0, 2) != pretrain.documents(1, 2)
 
 
-def test_the_learning_rate_rises_stays_and_falls() -> None:
-    scales = [pretrain.scale_at(shard / 20, 40) for shard in range(0, 20 * 40 + 1)]
-    assert scales[0] == 0
-    assert max(scales) == 1 == pretrain.scale_at(20, 40)
-    top, fall = scales.index(1.0), len(scales) - scales[::-1].index(1.0)
-    assert scales[:top] == sorted(scales[:top])
-    assert scales[fall:] == sorted(scales[fall:], reverse=True)
-    assert scales[-1] == pytest.approx(pretrain.FINAL_SCALE)
-    assert top / len(scales) < 0.05 and fall / len(scales) == pytest.approx(pretrain.CONSTANT_SHARE, abs=0.01)
+def test_every_shard_has_a_place_in_one_leg_and_there_is_none_beyond() -> None:
+    assert [pretrain.place_of(shard, LEGS) for shard in range(3)] == [(LEGS[0], 0), (LEGS[0], 1), (LEGS[1], 0)]
+    with pytest.raises(ValueError, match="there is no shard 3"):
+        pretrain.place_of(3, LEGS)
+
+
+def test_the_learning_rate_rises_stays_and_falls_in_every_leg() -> None:
+    legs = (Leg(shards=20, clean=10, plateau=12.0, high=1.0), Leg(shards=5, clean=3, plateau=0.0, high=0.5))
+    scales = [pretrain.scale_at(shard, part / 20, legs) for shard in range(25) for part in range(20)]
+    assert scales[0] == 0 and max(scales) == 1.0
+    risen = scales.index(1.0)
+    assert scales[:risen] == sorted(scales[:risen]) and risen / 20 < 1
+    assert set(scales[risen : 12 * 20 + 1]) == {1.0}
+    for fall, high in ((scales[12 * 20 : 400], 1.0), (scales[400:], 0.5)):
+        assert fall == sorted(fall, reverse=True)
+        assert fall[0] == high and fall[-1] == pytest.approx(pretrain.FINAL_SCALE, abs=0.02)
 
 
 def test_every_row_is_in_one_batch_whole_and_learned_from_where_it_says() -> None:
