@@ -70,7 +70,9 @@ def recipe_of(variant: str, seed: int, split: str, num_prompts: int, extra: list
 
 
 def read_variant(work: Path, variant: str, seeds: list[int]) -> dict[str, Any]:
-    """The figures of one variant over the seeds that are finished."""
+    """The figures of one variant over the seeds whose runs are finished, which it names."""
+    last = MODELS[-1] if variant == "saturation" else "m3"
+    seeds = [seed for seed in seeds if (work / f"{variant}-{seed}" / last / "eval.json").exists()]
     evals = [
         {m: read_json(path) for m in MODELS if (path := work / f"{variant}-{seed}" / m / "eval.json").exists()}
         for seed in seeds
@@ -141,26 +143,27 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", choices=tuple(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--workers", type=int, default=2, help="runs at a time, one thread each")
     parser.add_argument("--set", dest="extra", action="append", default=[], help="as in `selfreward run`")
+    parser.add_argument("--only-read", action="store_true", help="start nothing, read the runs that are finished")
     parser.add_argument("--name", default="micro_effect", help="of the result file")
     options = parser.parse_args()
     options.work = options.work.resolve()
     options.work.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(options.workers) as pool:
         started: dict[tuple[str, int], Future[None]] = {}
-        for variant in options.variants:
+        for variant in [] if options.only_read else options.variants:
             for seed in options.seeds:
                 recipe = recipe_of(variant, seed, options.split, options.num_prompts, options.extra)
                 source = started.get((SHARED.get(variant, ("",))[0], seed))
                 started[variant, seed] = pool.submit(run_variant, options.work, variant, recipe, source)
         for run in started.values():
             run.result()
-    # "saturation" is "self" with two more rounds: where it was run, it has all that "self" has
-    main_variant = "saturation" if "saturation" in options.variants else "self"
     figures = {"split": options.split, "num_prompts": options.num_prompts, "num_samples": 2, "settings": options.extra}
-    figures |= read_variant(options.work, main_variant, options.seeds)
-    for variant in options.variants:
-        if variant not in ("self", "saturation"):
-            figures[variant] = read_variant(options.work, variant, options.seeds)
+    figures |= read_variant(options.work, "self", options.seeds)
+    for variant in options.variants[1:]:
+        figures[variant] = read_variant(options.work, variant, options.seeds)
+    if "saturation" in figures:  # "self" with two more rounds: what those add stands with the other models too
+        for key in ("scores", "perfect", "length_words", "judge_pairwise", "judge_pairwise_human"):
+            figures[key] |= {m: figures["saturation"][key][m] for m in ("m4", "m5")}
     write_results(options.name, figures)
 
 

@@ -58,7 +58,7 @@ def effect() -> str:
     found = _effect()
     rows = []
     for m in found["scores"]:
-        games = found.get(f"{m}_vs_sft")
+        games = found.get(f"{m}_vs_sft") or found.get("saturation", {}).get(f"{m}_vs_sft")
         against = f"{games['win']:.0f} / {games['tie']:.0f} / {games['lose']:.0f}" if games else "-"
         rows.append(
             [
@@ -86,8 +86,9 @@ def judges() -> str:
 
 
 def _groups(key: str, first: str) -> str:
-    found = _effect()[key]
-    models = list(found)
+    effect = _effect()
+    found = {**effect.get("saturation", {}).get(key, {}), **effect[key]}
+    models = [m for m in NAMES if m in found]
     groups = list(found[models[0]])
     rows = [[group, *(f"{found[m][group]:.2f}" if group in found[m] else "-" for m in models)] for group in groups]
     return table([first, *(NAMES[m] for m in models)], rows)
