@@ -78,7 +78,7 @@ def eft_seed(
     judgements = judge_into(
         path, ranked_responses(seeds.ranked), settings, recipe, engines, baseline, model_name(-1), progress
     )
-    eft, counts = build_eft(seeds.ranked, judgements, recipe.judge.template, recipe.eft.max_share)
+    eft, counts = build_eft(seeds.ranked, judgements, recipe.judge.template, options.max_share, options.min_words)
     store.write_once(folder / store.EFT_FILE, eft)
     store.write_json(folder / store.COUNTS_FILE, {"eft": counts})
     return eft

@@ -64,6 +64,9 @@ class Eft(Section):
     top_p: Share = cited(0.9, "not stated for this step; as for judging in 3.1.3")
     max_tokens: Count = cited(256, "a justification has at most 100 words (figure 2)")
     attempts: Count = cited(1, "not stated; judgements written of each response, the first that agree are kept")
+    min_words: Whole = cited(
+        0, "not stated; words of a judgement, its score aside: one that gives no reasons teaches none"
+    )
     max_share: Share = cited(0.4, "3.1.1 thins the most common score out, without saying how far")
 
 

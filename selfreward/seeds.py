@@ -121,25 +121,28 @@ def _held_out(recipe: Recipe, evaluation: Sequence[RankedSet]) -> Callable[[str]
 
 
 def build_eft(
-    sets: Sequence[RankedSet], judgements: Sequence[Judgement], template: str, max_share: float
+    sets: Sequence[RankedSet], judgements: Sequence[Judgement], template: str, max_share: float, min_words: int = 0
 ) -> tuple[list[Example], dict[str, int]]:
     """The EFT seed and the counts of its making.
 
-    `judgements` hold several votes for each response of the sets. The first vote of every response makes a first try,
-    the second a second; the first try whose order is the people's is kept. Then examples of the most common score
-    are left out until they are at most `max_share` of all.
+    `judgements` hold several votes for each response of the sets. Of those that can be read and have at least `min_words`
+    words, the first of every response make a first try, the second a second; the first try whose order is the people's is
+    kept. Then examples of the most common score are left out until they are at most `max_share` of all.
     """
     by_response = {judgement.response_id: judgement for judgement in judgements}
-    counts: Counter[str] = Counter(sets=len(sets), sets_kept=0, sets_unreadable=0, sets_disagreeing=0)
+    counts: Counter[str] = Counter(sets=len(sets), sets_kept=0, sets_unusable=0, sets_disagreeing=0)
     kept: list[tuple[Example, float]] = []
     for ranked_set in sets:
         judged = [by_response[ranked_response_id(ranked_set, i)] for i in range(len(ranked_set.responses))]
-        tries = list(zip(*(judgement.votes for judgement in judged), strict=True))
-        readable = [votes for votes in tries if all(vote.score is not None for vote in votes)]
+        usable = [
+            [vote for vote in judgement.votes if vote.score is not None and _num_words(vote.text) >= min_words]
+            for judgement in judged
+        ]
+        tries = list(zip(*usable, strict=False))  # as many as the response with the fewest has
         ranks = [response.rank for response in ranked_set.responses]
-        agreeing = next((votes for votes in readable if agrees(ranks, [v.score or 0.0 for v in votes])), None)
+        agreeing = next((votes for votes in tries if agrees(ranks, [v.score or 0.0 for v in votes])), None)
         if agreeing is None:
-            counts["sets_disagreeing" if readable else "sets_unreadable"] += 1
+            counts["sets_disagreeing" if tries else "sets_unusable"] += 1
             continue
         counts["sets_kept"] += 1
         for judgement, vote in zip(judged, agreeing, strict=True):
@@ -150,6 +153,12 @@ def build_eft(
     counts["judgements_kept"] = len(kept)
     counts["judgements_thinned_out"] = len(kept) - len(thinned)
     return thinned, dict(counts)
+
+
+def _num_words(judgement: str) -> int:
+    """Words before the last line or sentence that gives the score."""
+    reasons, _, _ = judgement.rpartition("Score")
+    return len(reasons.split())
 
 
 def agrees(ranks: Sequence[int], scores: Sequence[float]) -> bool:

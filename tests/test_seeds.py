@@ -76,7 +76,7 @@ def test_a_set_is_kept_where_the_order_of_its_scores_is_the_peoples() -> None:
     votes = {"right": ["5", "2"], "wrong": ["2", "5"], "tied": ["3", "3"], "unread": ["5", "x"]}
     eft, counts = build_eft(sets, judged(sets, votes), "micro", max_share=1)
     assert counts == {
-        "sets": 4, "sets_kept": 1, "sets_unreadable": 1, "sets_disagreeing": 2, "judgements_kept": 2,
+        "sets": 4, "sets_kept": 1, "sets_unusable": 1, "sets_disagreeing": 2, "judgements_kept": 2,
         "judgements_thinned_out": 0,
     }  # fmt: skip
     assert [example.response for example in eft] == ["Vote. Score: 5", "Vote. Score: 2"]
@@ -92,18 +92,25 @@ def test_an_example_is_the_judge_prompt_with_the_judges_words() -> None:
 
 
 def test_the_first_try_that_agrees_is_kept_whole() -> None:
-    """Votes of different tries are never mixed: the second try agrees, and is taken for both responses."""
+    """The first usable votes of all responses are one try; the second try agrees, and is taken for both responses."""
     sets = [ranked_set("a")]
     eft, counts = build_eft(sets, judged(sets, {"a": ["1 5 5", "3 2 1"]}), "micro", max_share=1)
     assert [example.response[-1] for example in eft] == ["5", "2"]
     assert counts["sets_kept"] == 1
 
 
-def test_f01_an_unreadable_try_is_passed_over_and_a_score_of_0_is_a_score() -> None:
+def test_f01_an_unreadable_vote_is_passed_over_and_a_score_of_0_is_a_score() -> None:
     sets = [ranked_set("a"), ranked_set("b")]
-    eft, counts = build_eft(sets, judged(sets, {"a": ["x 5", "1 0"], "b": ["x 5", "1 x"]}), "micro", max_share=1)
+    eft, counts = build_eft(sets, judged(sets, {"a": ["x 5", "0 0"], "b": ["x x", "1 1"]}), "micro", max_share=1)
     assert [example.response[-1] for example in eft] == ["5", "0"]
-    assert (counts["sets_kept"], counts["sets_unreadable"]) == (1, 1)
+    assert (counts["sets_kept"], counts["sets_unusable"]) == (1, 1)
+
+
+def test_a_judgement_without_reasons_is_no_example() -> None:
+    sets = [ranked_set("a")]
+    for min_words, num_kept in ((1, 1), (2, 0)):  # "Vote." is one word
+        _, counts = build_eft(sets, judged(sets, {"a": ["5", "2"]}), "micro", max_share=1, min_words=min_words)
+        assert (counts["sets_kept"], counts["sets_unusable"]) == (num_kept, 1 - num_kept)
 
 
 def test_f19_judgements_join_their_sets_by_id() -> None:
