@@ -17,7 +17,7 @@ from selfreward.store import read_json
 
 REPOSITORY = Path(__file__).parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results"
-DOCUMENTS = ("README.md", "docs/micro-world.md", "docs/notebook.md")
+DOCUMENTS = ("README.md", "docs/micro-world.md", "docs/notebook.md", "selfreward/micro/m0/README.md")
 NAMES = {"sft": "SFT", "m1": "M1", "m2": "M2", "m3": "M3", "m4": "M4", "m5": "M5"}
 VARIANTS = {
     "self": "self-rewarding",
