@@ -158,6 +158,7 @@ def main() -> None:
         for run in started.values():
             run.result()
     figures = {"split": options.split, "num_prompts": options.num_prompts, "num_samples": 2, "settings": options.extra}
+    figures["runs_commit"] = read_json(options.work / f"self-{options.seeds[0]}" / "stamp.json")["git"]
     figures |= read_variant(options.work, "self", options.seeds)
     for variant in options.variants[1:]:
         figures[variant] = read_variant(options.work, variant, options.seeds)

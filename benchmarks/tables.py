@@ -72,9 +72,11 @@ def effect() -> str:
 
 def steps() -> str:
     found = _effect()
-    rows = [[title, *(number(v.get(k)) for k in ("m2_minus_m1", "m3_minus_m2")), number(v.get("m3_vs_sft"), 1, key="net")]
-            for title, v in _variants(found)]  # fmt: skip
-    return table(["", "M2 - M1, points", "M3 - M2, points", "M3 v SFT, net %"], rows)
+    rows = []
+    for title, v in _variants(found):
+        differences = [number(v.get(key)) for key in ("m2_minus_m1", "m3_minus_m2")]
+        rows.append([title, str(len(v["seeds"])), *differences, number(v.get("m3_vs_sft"), 1, key="net")])
+    return table(["", "run seeds", "M2 - M1, points", "M3 - M2, points", "M3 v SFT, net %"], rows)
 
 
 def judges() -> str:

@@ -228,6 +228,9 @@ def fill(
     items into their records, in any order; each batch is on disk before the next begins, so that a killed run owes at
     most one. StageFailed where `make` returns other ids than it was asked for.
     """
+    if path.exists():
+        with _writing(path):
+            _mend(path)  # even where nothing is missing: a kill may have cost no more than the last line feed
     held = {_id(record): record for record in read(path, record_type)} if path.exists() else {}
     items = {key(item): item for item in wanted}
     missing = [item for id_, item in items.items() if id_ not in held]

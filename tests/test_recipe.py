@@ -159,10 +159,10 @@ def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
 
 
 def test_overrides_replace_single_values_and_nothing_else() -> None:
-    plain, changed = load_recipe("micro"), load_recipe("micro", ["dpo.lr=2e-4", "rounds=1", "engine.threads=2"])
+    plain, changed = load_recipe("micro"), load_recipe("micro", ["dpo.lr=3e-4", "rounds=1", "engine.threads=2"])
     paths = {line.partition(":")[0] for line in differences(plain, changed)}
     assert paths == {"dpo.lr", "rounds", "engine.threads"}
-    assert (changed.dpo.lr, changed.rounds, changed.engine.threads) == (2e-4, 1, 2)
+    assert (changed.dpo.lr, changed.rounds, changed.engine.threads) == (3e-4, 1, 2)
 
 
 @pytest.mark.parametrize("text", ["dpo.lr", "=3", "dpo.lr=[", "dpo.lr.x=1", "dpo.bta=1", "dpo=1"])
