@@ -184,7 +184,8 @@ def plot(path: Path) -> None:
         if title == "self-rewarding":
             low, high = zip(*(found["scores"][m]["ci95"] or (None, None) for m in models), strict=True)
             axes.fill_between(places, low, high, color=color, alpha=0.15)
-    axes.set_xticks(range(len(NAMES)), list(NAMES.values()))
+    shown = [NAMES[m] for m in NAMES if any(m in found["scores"] for _, found in _variants(_effect()))]
+    axes.set_xticks(range(len(shown)), shown)
     axes.set_ylabel("oracle score, points of 5")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8)
