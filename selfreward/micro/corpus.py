@@ -1,4 +1,4 @@
-"""What M0 reads: dialogues, reviews, collections of tasks, and copying exercises, as token ids with a loss mask.
+"""What M0 reads: dialogues, reviews, collections of tasks, and exercises in copying and finding words.
 
 A document is a question and an answer in the chat format. The first part of pretraining is clean (careful authors
 and reviewers, and much copying); the rest is the world as it is: authors and reviewers of every kind.
@@ -24,15 +24,16 @@ class Mixture:
 
 
 CLEAN = Mixture(
-    documents={"dialogue": 0.50, "review": 0.32, "tasks": 0.04, "copy": 0.14},
+    documents={"dialogue": 0.50, "review": 0.32, "tasks": 0.04, "copy": 0.08, "find": 0.03, "twice": 0.03},
     authors=((CAREFUL, 1.0),),
     careful_reviewers=1.0,
 )
 NATURAL = Mixture(
-    documents={"dialogue": 0.54, "review": 0.36, "tasks": 0.08, "copy": 0.02},
+    documents={"dialogue": 0.54, "review": 0.36, "tasks": 0.08, "copy": 0.01, "find": 0.005, "twice": 0.005},
     authors=((CAREFUL, 0.4), (AVERAGE, 0.4), (CARELESS, 0.2)),
     careful_reviewers=0.55,
 )
+VERDICTS = (" yes", " no")  # tokens
 _REVIEWED = ((CAREFUL, 0.35), (AVERAGE, 0.45), (CARELESS, 0.20))  # the answers that reviewers see
 
 
@@ -49,7 +50,8 @@ class Document:
 def draw_document(mixture: Mixture, rng: Random) -> Document:
     """A random document of a mixture."""
     kind = rng.choices(tuple(mixture.documents), tuple(mixture.documents.values()))[0]
-    return {"dialogue": _dialogue, "review": _review, "tasks": _tasks, "copy": _copy}[kind](mixture, rng)
+    draw = {"dialogue": _dialogue, "review": _review, "tasks": _tasks, "copy": _copy, "find": _find, "twice": _twice}
+    return draw[kind](mixture, rng)
 
 
 def _draw_care(authors: tuple[tuple[Care, float], ...], rng: Random) -> Care:
@@ -82,7 +84,30 @@ def _tasks(mixture: Mixture, rng: Random) -> Document:
     return Document("tasks", question, instructions[-1], learn_question=True)
 
 
+def _words(rng: Random, num: int) -> list[str]:
+    return rng.sample(REQUIRABLE if rng.random() < 0.5 else NOUNS, num)
+
+
 def _copy(mixture: Mixture, rng: Random) -> Document:
     """Copying is what everything else hangs on: an induction head has nothing else to attend to here."""
     words = " ".join(rng.choices(REQUIRABLE if rng.random() < 0.5 else NOUNS, k=rng.randint(3, 12)))
     return Document("copy", f"Copy: {words}", f"Copy: {words}")
+
+
+def _find(mixture: Mixture, rng: Random) -> Document:
+    """Is the word there? What a reviewer does for a required word, and nothing else."""
+    wanted, *words = _words(rng, rng.randint(4, 11))
+    there = rng.random() < 0.5
+    if there:
+        words[rng.randrange(len(words))] = wanted
+    return Document("find", f"Find {wanted}: {' '.join(words)}", f"Find {wanted}: {'yes' if there else 'no'}")
+
+
+def _twice(mixture: Mixture, rng: Random) -> Document:
+    """Does a word stand twice? What a reviewer does for form, and nothing else."""
+    words = _words(rng, rng.randint(3, 10))
+    repeated = rng.random() < 0.5
+    if repeated:
+        i, j = rng.sample(range(len(words)), 2)
+        words[i] = words[j]
+    return Document("twice", f"Twice: {' '.join(words)}", f"Twice: {'yes' if repeated else 'no'}")

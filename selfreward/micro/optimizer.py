@@ -23,7 +23,8 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     return x.mT if tall else x
 
 
-def _gradient(p: torch.nn.Parameter) -> Tensor:
+def gradient(p: torch.nn.Parameter) -> Tensor:
+    """The gradient of a parameter that has one."""
     assert p.grad is not None
     return p.grad
 
@@ -49,9 +50,9 @@ class MuonAdamW:
     def step(self, scale: float, decay: float = 0.0) -> None:
         for group in self.groups:
             for name, p in group:
-                self.momenta[name].lerp_(_gradient(p), 1 - self.muon_momentum)
+                self.momenta[name].lerp_(gradient(p), 1 - self.muon_momentum)
             nesterov = torch.stack(
-                [torch.lerp(_gradient(p), self.momenta[name], self.muon_momentum) for name, p in group]
+                [torch.lerp(gradient(p), self.momenta[name], self.muon_momentum) for name, p in group]
             )
             updates = orthogonalise(nesterov)
             factor = max(1.0, updates.size(-2) / updates.size(-1)) ** 0.5

@@ -1,54 +1,50 @@
-"""How M0 was made: `python -m selfreward.micro.pretrain --out FOLDER`, scripted, seeded and resumable.
+"""How M0 was made: scripted, seeded and resumable.
 
-The corpus is written shard by shard as it is read; shard i is a function of the seed and i. A shard's documents are
-batched by length, so that nothing but a few paddings at the right is wasted and no document sees another. The state
-after every shard is kept, so a killed pretraining goes on from its last whole shard, bit for bit.
+    torchrun --nproc-per-node 2 -m selfreward.micro.pretrain --out FOLDER [--bf16]
+
+The corpus is written shard by shard as it is read; shard i is two halves, each a function of the seed and i. A half's
+documents are batched by length, so that nothing but a few paddings at the right is wasted and no document sees another. A
+step takes a micro-batch of each half: two processes take one each and add their gradients, one process takes both. The
+state after every shard is kept, so a killed pretraining goes on from its last whole shard, bit for bit.
 """
 
 import argparse
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import torch
+import torch.distributed
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from selfreward.micro import tokenizer as micro_tokenizer
-from selfreward.micro.corpus import CLEAN, NATURAL, Document, draw_document
-from selfreward.micro.optimizer import MuonAdamW
+from selfreward.micro.corpus import CLEAN, NATURAL, VERDICTS, Document, draw_document
+from selfreward.micro.forward import final_states
+from selfreward.micro.optimizer import MuonAdamW, gradient
 
-SHARD_DOCUMENTS = 16_384
+HALF_DOCUMENTS = 8192  # in each half of a shard
 MICRO_BATCH_TOKENS = 4096
-MICRO_BATCHES = 2  # per step: documents of two lengths in every update
-SMALL_STEP_SHARDS = range(
-    15, 22
-)  # one per step: an attempt to speed copying up that only added noise (docs/notebook.md)
-DECAY_FROM_SHARD = (
-    24  # Muon's weight decay; before it the weights had grown until attention saturated (docs/notebook.md)
-)
-WEIGHT_DECAY = 0.1
-WARM_UP_SHARDS = 0.48
+VERDICT_WEIGHT = 4.0  # of a verdict's token in the loss: a review has five, among forty tokens that any reader foresees
+MUON_LR, ADAM_LR, WEIGHT_DECAY = 0.02, 2e-3, 0.1
 
 
 @dataclass(frozen=True)
-class Leg:
-    """A stretch of shards: clean documents, then the natural mixture; a plateau of the learning rate, then its fall."""
+class Schedule:
+    """Clean documents, then the natural mixture; a rise of the learning rate, a plateau, and its fall to nothing."""
 
     shards: int
-    clean: int  # of its shards, the first
-    plateau: float  # of its shards, before the learning rate falls in a straight line
-    high: float  # learning rate of the plateau, as a share of the highest
+    clean: int  # of the shards, the first
+    rise: float  # shards
+    plateau: float  # the shard up to which the learning rate stays at its highest
 
 
-# The first leg ended while copying was still improving fast; the second takes it up again.
-LEGS = (Leg(shards=44, clean=33, plateau=26.4, high=1.0), Leg(shards=14, clean=10, plateau=0.0, high=0.6))
-MUON_LR, ADAM_LR, FINAL_SCALE = 0.02, 2e-3, 0.02  # the last is where a leg's learning rate ends, as a share
+SCHEDULE = Schedule(shards=150, clean=120, rise=0.5, plateau=60.0)
 
 
 def new_model(vocab_size: int) -> Any:
@@ -72,22 +68,11 @@ def new_model(vocab_size: int) -> Any:
     return LlamaForCausalLM(config)
 
 
-def place_of(shard: int, legs: Sequence[Leg]) -> tuple[Leg, int]:
-    """The leg a shard belongs to, and its place there; ValueError beyond the last."""
-    place = shard
-    for leg in legs:
-        if place < leg.shards:
-            return leg, place
-        place -= leg.shards
-    raise ValueError(f"there is no shard {shard}")
-
-
-def documents(seed: int, shard: int, legs: Sequence[Leg] = LEGS) -> list[Document]:
-    """The documents of a shard."""
-    rng = Random(f"{seed}/{shard}")
-    leg, place = place_of(shard, legs)
-    mixture = CLEAN if place < leg.clean else NATURAL
-    return [draw_document(mixture, rng) for _ in range(SHARD_DOCUMENTS)]
+def documents(seed: int, shard: int, half: int, schedule: Schedule) -> list[Document]:
+    """The documents of half a shard."""
+    rng = Random(f"{seed}/{shard}/{half}")
+    mixture = CLEAN if shard < schedule.clean else NATURAL
+    return [draw_document(mixture, rng) for _ in range(HALF_DOCUMENTS)]
 
 
 def encode(tokenizer: Any, docs: list[Document]) -> list[tuple[list[int], int]]:
@@ -104,88 +89,134 @@ def encode(tokenizer: Any, docs: list[Document]) -> list[tuple[list[int], int]]:
 
 
 def batches(rows: list[tuple[list[int], int]], rng: Random) -> Iterator[tuple[Tensor, Tensor]]:
-    """Micro-batches (ids, learned) of rows of similar length, each about MICRO_BATCH_TOKENS, in random order."""
+    """Micro-batches (ids, learned) of rows of similar length, each about MICRO_BATCH_TOKENS, in random order.
+
+    Widths are multiples of 8 and all batches of a width but the last have as many rows: kernels are made for few shapes.
+    """
     rng.shuffle(rows)
-    rows.sort(key=lambda row: len(row[0]))
-    groups: list[list[tuple[list[int], int]]] = [[]]
-    for row in rows:
-        if groups[-1] and (len(groups[-1]) + 1) * len(row[0]) > MICRO_BATCH_TOKENS:
-            groups.append([])
-        groups[-1].append(row)
+    rows.sort(key=lambda row: -len(row[0]))
+    groups = []
+    while rows:
+        width = -(-len(rows[0][0]) // 8) * 8
+        num = max(1, MICRO_BATCH_TOKENS // width)
+        groups.append((width, rows[:num]))
+        rows = rows[num:]
     rng.shuffle(groups)
-    for group in groups:
-        width = max(len(ids) for ids, _ in group)
-        ids = torch.zeros(len(group), width, dtype=torch.long)
-        learned = torch.zeros(len(group), width, dtype=torch.bool)
+    for width, group in groups:
+        ids = torch.zeros(len(group), width + 1, dtype=torch.long)  # the last is only ever a target
+        learned = torch.zeros(len(group), width + 1, dtype=torch.bool)
         for i, (document, skipped) in enumerate(group):
             ids[i, : len(document)] = torch.tensor(document)
             learned[i, skipped : len(document)] = True
         yield ids, learned
 
 
-def summed_loss(model: Any, ids: Tensor, learned: Tensor) -> tuple[Tensor, int]:
-    """Cross-entropy in nats, summed over the learned tokens, and their number."""
-    hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
+def summed_losses(model: Any, ids: Tensor, learned: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy in nats summed over the learned tokens, weighted by token id and plain."""
     wanted = learned[:, 1:]
-    logits = model.lm_head(hidden[wanted])  # the head runs only where there is something to learn
-    return torch.nn.functional.cross_entropy(logits, ids[:, 1:][wanted], reduction="sum"), int(wanted.sum())
+    states = final_states(model, ids[:, :-1])[wanted]  # the head runs only where there is something to learn
+    targets = ids[:, 1:][wanted]
+    with torch.autocast("cpu", enabled=False):
+        losses = torch.nn.functional.cross_entropy(model.lm_head(states.float()), targets, reduction="none")
+    return (losses * weights[targets]).sum(), losses.detach().sum()
 
 
-def scale_at(shard: int, share: float, legs: Sequence[Leg] = LEGS) -> float:
-    """Learning rate as a share of its highest, `share` (0..1) of the way through a shard."""
-    leg, place = place_of(shard, legs)
-    if shard + share < WARM_UP_SHARDS:
-        return (shard + share) / WARM_UP_SHARDS
-    fallen = max(0.0, place + share - leg.plateau) / (leg.shards - leg.plateau)
-    return leg.high - (leg.high - FINAL_SCALE) * fallen
+def scale_at(place: float, schedule: Schedule) -> float:
+    """Learning rate as a share of its highest, `place` shards after the start."""
+    fall = (schedule.shards - place) / (schedule.shards - schedule.plateau)
+    return max(0.0, min(1.0, place / schedule.rise, fall))
 
 
-def pretrain(out: Path, seed: int, keep_every: int, legs: Sequence[Leg] = LEGS) -> None:
+def pretrain(out: Path, seed: int, keep_every: int, schedule: Schedule, bf16: bool = False) -> None:
     """Train from scratch, or from where `out` stands, to the last shard; the model is then in out/model."""
     from transformers import AutoTokenizer
 
     torch.manual_seed(seed)
-    num_shards = sum(leg.shards for leg in legs)
-    out.mkdir(parents=True, exist_ok=True)
-    if not (out / "tokenizer" / "tokenizer.json").exists():
+    first = 0 in _halves()  # the process that writes
+    if first and not (out / "tokenizer" / "tokenizer.json").exists():
         micro_tokenizer.build(out / "tokenizer")
+    _wait()
     tokenizer = AutoTokenizer.from_pretrained(out / "tokenizer")
     model = new_model(len(tokenizer)).train()
     optimizer = MuonAdamW(model, MUON_LR, ADAM_LR)
     done, tokens, seconds = _resume(out, model, optimizer)
-    for shard in range(done, num_shards):
+    for shard in range(done, schedule.shards):
         start = time.perf_counter()
-        entry, shard_tokens = _train_shard(model, optimizer, tokenizer, seed, shard, legs)
+        entry, shard_tokens = _train_shard(model, optimizer, tokenizer, seed, shard, schedule, bf16)
         tokens += shard_tokens
         seconds += time.perf_counter() - start
+        _wait()
+        if not first:
+            continue
         entry |= {"shard": shard, "tokens": tokens, "seconds": round(seconds, 1)}
         _keep_state(out, model, optimizer, {"shard": shard + 1, "tokens": tokens, "seconds": seconds})
         with (out / "log.jsonl").open("a") as log:
             log.write(json.dumps(entry) + "\n")
         print(json.dumps(entry), flush=True)
-        if (shard + 1) % keep_every == 0 or shard + 1 == num_shards:
+        if (shard + 1) % keep_every == 0 or shard + 1 == schedule.shards:
             _save_model(model, tokenizer, out / f"checkpoint-{shard + 1:04d}")
-    _save_model(model, tokenizer, out / "model")
+    if first:
+        _save_model(model, tokenizer, out / "model")
+
+
+def _halves() -> tuple[int, ...]:
+    """The halves of a step that this process takes."""
+    processes = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    if processes > 2:
+        raise SystemExit("a step has two halves: start one process, or two")
+    return (0, 1) if processes == 1 else (torch.distributed.get_rank(),)
+
+
+def _wait() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
 
 
 def _train_shard(
-    model: Any, optimizer: MuonAdamW, tokenizer: Any, seed: int, shard: int, legs: Sequence[Leg]
+    model: Any, optimizer: MuonAdamW, tokenizer: Any, seed: int, shard: int, schedule: Schedule, bf16: bool
 ) -> tuple[dict[str, Any], int]:
-    rows = encode(tokenizer, documents(seed, shard, legs))
-    micro = list(batches(rows, Random(f"{seed}/{shard}/order")))
-    total, learned_tokens = 0.0, 0
-    num_micro = 1 if shard in SMALL_STEP_SHARDS else MICRO_BATCHES
-    decay = WEIGHT_DECAY if shard >= DECAY_FROM_SHARD else 0.0
-    steps = range(0, len(micro), num_micro)
-    for step in steps:
-        parts = [summed_loss(model, ids, learned) for ids, learned in micro[step : step + num_micro]]
-        learned_here = sum(count for _, count in parts)
-        loss = torch.stack([part for part, _ in parts]).sum() / learned_here
-        loss.backward()
-        optimizer.step(scale_at(shard, step / len(micro), legs), decay)
-        total += loss.item() * learned_here
-        learned_tokens += learned_here
-    return {"loss": round(total / learned_tokens, 4), "steps": len(steps)}, sum(len(ids) for ids, _ in rows)
+    halves = []
+    for half in _halves():
+        rows = encode(tokenizer, documents(seed, shard, half, schedule))
+        halves.append(list(batches(rows, Random(f"{seed}/{shard}/{half}/order"))))
+    num_steps = _least(min(len(half) for half in halves))  # a batch or two of the longer half are left over
+    weights = torch.ones(len(tokenizer))
+    weights[tokenizer.convert_tokens_to_ids(list(VERDICTS))] = VERDICT_WEIGHT
+    totals = torch.zeros(4)
+    for step, micro_batches in enumerate(zip(*(half[:num_steps] for half in halves), strict=True)):
+        sums = torch.zeros(4)  # weights, plain loss, tokens learned, tokens read
+        for ids, learned in micro_batches:
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):  # per batch: it keeps its casts of the weights
+                loss, plain = summed_losses(model, ids, learned, weights)
+            loss.backward()
+            targets = ids[:, 1:][learned[:, 1:]]
+            sums += torch.stack([weights[targets].sum(), plain, learned.sum(), (ids != 0).sum()])
+        _add_up(model, sums)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            optimizer.step(scale_at(shard + step / num_steps, schedule), WEIGHT_DECAY)
+        totals += sums
+    _, plain_total, num_learned, num_read = totals.tolist()
+    return {"loss": round(plain_total / num_learned, 4), "steps": num_steps}, int(num_read)
+
+
+def _least(number: int) -> int:
+    """The smallest of all processes' numbers."""
+    shared = torch.tensor(number)
+    if torch.distributed.is_initialized():
+        torch.distributed.all_reduce(shared, torch.distributed.ReduceOp.MIN)
+    return int(shared)
+
+
+def _add_up(model: Any, sums: Tensor) -> None:
+    """Make `sums` those of all processes, and the gradients those of the mean weighted loss over all of them."""
+    parameters = list(model.parameters())
+    flat = torch.cat([sums, *(gradient(p).flatten() for p in parameters)])
+    if torch.distributed.is_initialized():
+        torch.distributed.all_reduce(flat)
+    sums.copy_(flat[: len(sums)])
+    parts = (flat[len(sums) :] / sums[0]).split([p.numel() for p in parameters])
+    for p, part in zip(parameters, parts, strict=True):
+        p.grad = part.view_as(p)
 
 
 def _keep_state(out: Path, model: Any, optimizer: MuonAdamW, progress: dict[str, float]) -> None:
@@ -221,8 +252,15 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep-every", type=int, default=5, help="shards between two kept checkpoints")
+    parser.add_argument(
+        "--bf16", action="store_true", help="products in bfloat16: twice as fast on processors with bfloat16 units"
+    )
     options = parser.parse_args()
-    pretrain(options.out, options.seed, options.keep_every)
+    if "WORLD_SIZE" in os.environ:
+        torch.distributed.init_process_group("gloo")
+    pretrain(options.out, options.seed, options.keep_every, SCHEDULE, options.bf16)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

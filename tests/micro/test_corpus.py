@@ -42,7 +42,7 @@ def instructions(document: Document) -> list[str]:
         "tasks": lambda: [
             *(line.removeprefix("Task: ") for line in document.question.split("\n")[1:]), document.answer
         ],
-        "copy": list,
+        "copy": list, "find": list, "twice": list,
     }[document.kind]()  # fmt: skip
 
 
@@ -74,12 +74,33 @@ def test_the_shares_of_the_kinds_are_those_of_the_mixture() -> None:
 
 def test_only_a_collection_of_tasks_is_learned_whole(documents: list[Document]) -> None:
     assert {document.kind for document in documents if document.learn_question} == {"tasks"}
-    assert {document.kind for document in documents if not document.learn_question} == {"dialogue", "review", "copy"}
+    assert {document.kind for document in documents if not document.learn_question} == {
+        "dialogue", "review", "copy", "find", "twice"
+    }  # fmt: skip
 
 
 def test_a_copy_says_what_it_was_shown(documents: list[Document]) -> None:
     copies = [document for document in documents if document.kind == "copy"]
     assert copies and all(document.question == document.answer for document in copies)
+
+
+@pytest.mark.parametrize("mixture", MIXTURES)
+def test_an_exercise_in_finding_tells_the_truth(mixture: str) -> None:
+    rng = Random(2)
+    answers = Counter()
+    for document in (draw_document(MIXTURES[mixture], rng) for _ in range(4 * NUM)):
+        if document.kind not in ("find", "twice"):
+            continue
+        request, words = document.question.split(": ")
+        listed = words.split(" ")
+        if document.kind == "find":
+            holds = request.removeprefix("Find ") in listed
+            assert len(set(listed)) == len(listed)
+        else:
+            holds = len(set(listed)) < len(listed)
+        assert document.answer == f"{request}: {'yes' if holds else 'no'}"
+        answers[document.kind, holds] += 1
+    assert len(answers) == 4 and min(answers.values()) > 5
 
 
 def test_a_careful_review_ends_on_the_oracles_score() -> None:
