@@ -89,8 +89,14 @@ def read_variant(work: Path, variant: str, seeds: list[int]) -> dict[str, Any]:
     def wins(m: str, rival: str) -> dict[str, Any]:
         games = [e[m]["head_to_head"][rival] for e in evals]
         net = over_seeds([game["net"] for game in games])
-        shares = {k: mean_ci([game[k] for game in games]).mean for k in ("win", "tie", "lose")}
-        return {**shares, "net": net["mean"], "ci95": net["ci95"], "per_seed": net["per_seed"]}
+        shares = {k: mean_ci([game[k] for game in games]) for k in ("win", "tie", "lose")}
+        return {
+            **{k: share.mean for k, share in shares.items()},
+            **{f"{k}_ci95": share.ci95 for k, share in shares.items()},
+            "net": net["mean"],
+            "ci95": net["ci95"],
+            "per_seed": net["per_seed"],
+        }
 
     figures: dict[str, Any] = {
         "seeds": seeds,

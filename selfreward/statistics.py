@@ -41,6 +41,9 @@ class WinTieLose:
     tie: float | None
     lose: float | None
     net: float | None  # win - lose
+    win_ci95: Interval | None
+    tie_ci95: Interval | None
+    lose_ci95: Interval | None
     ci95: Interval | None  # of net
     n: int  # prompts compared
     unscored: int  # prompts left out, since a side has no score there
@@ -125,8 +128,9 @@ def head_to_head(scores_a: Scores, scores_b: Scores) -> WinTieLose:
 
     One score per prompt, or several (prompts, samples): then every sample of A meets every sample of B, and a prompt
     counts as one whatever the number of its samples. A prompt where a side has no score is left out and counted. The
-    interval of net is Agresti and Min's for matched pairs (2005), taken over prompts: two made-up prompts without a
-    difference keep it honest where every prompt agrees. ValueError when the numbers of prompts differ.
+    interval of net is Agresti and Min's for matched pairs (2005), those of the shares are Agresti and Coull's (1998), all
+    taken over prompts: made-up prompts keep them honest where every prompt agrees. ValueError when the numbers of prompts
+    differ.
     """
     if len(scores_a) != len(scores_b):
         raise ValueError(f"Both sides must answer the same prompts, not {len(scores_a)} and {len(scores_b)}.")
@@ -138,12 +142,13 @@ def head_to_head(scores_a: Scores, scores_b: Scores) -> WinTieLose:
             losses.append(meetings.count(-1) / len(meetings))
     n, unscored = len(wins), len(scores_a) - len(wins)
     if n == 0:
-        return WinTieLose(None, None, None, None, None, 0, unscored)
-    win, lose = math.fsum(wins) / n, math.fsum(losses) / n
+        return WinTieLose(None, None, None, None, None, None, None, None, n, unscored)
+    ties = [1 - x - y for x, y in zip(wins, losses, strict=True)]
     nets = [x - y for x, y in zip(wins, losses, strict=True)]
-    low, high = _matched_pairs_interval(nets)
-    tie = max(0.0, 1 - win - lose)
-    return WinTieLose(100 * win, 100 * tie, 100 * lose, 100 * (win - lose), (100 * low, 100 * high), n, unscored)
+    shares = (wins, ties, losses)
+    win, tie, lose = (100 * math.fsum(share) / n for share in shares)
+    of_win, of_tie, of_lose = map(_share_interval, shares)
+    return WinTieLose(win, tie, lose, win - lose, of_win, of_tie, of_lose, _matched_pairs_interval(nets), n, unscored)
 
 
 def _scored(scores: float | Sequence[float | None] | None) -> list[float]:
@@ -153,13 +158,22 @@ def _scored(scores: float | Sequence[float | None] | None) -> list[float]:
     return [score for score in scores if score is not None]
 
 
+def _share_interval(shares: Sequence[float]) -> Interval:
+    """Agresti and Coull's interval, in percent, of a mean of shares in 0..1: two made-up shares of 0 and two of 1 are added."""
+    n = len(shares) + 4
+    centre = (math.fsum(shares) + 2) / n
+    variance = (math.fsum(share * share for share in shares) + 2) / n - centre * centre
+    half = float(stats.norm.ppf(0.975)) * math.sqrt(variance / n)
+    return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
+
+
 def _matched_pairs_interval(nets: Sequence[float]) -> Interval:
-    """Agresti and Min's interval of the mean of nets in -1..1: half a win, half a loss and one tie are added."""
+    """Agresti and Min's interval, in percent, of the mean of nets in -1..1: half a win, half a loss and one tie are added."""
     n = len(nets) + 2
     centre = math.fsum(nets) / n
     variance = (math.fsum(net * net for net in nets) + 1) / n - centre * centre
     half = float(stats.norm.ppf(0.975)) * math.sqrt(variance / n)
-    return max(-1.0, centre - half), min(1.0, centre + half)
+    return 100 * max(-1.0, centre - half), 100 * min(1.0, centre + half)
 
 
 def entropy(counts: Iterable[float]) -> float:

@@ -38,7 +38,8 @@ def evaluation(model: str, score: float, against: tuple[str, ...]) -> dict[str, 
             "by_complexity": {"10": {"score": estimate("mean", 1.5)}, "2": {"score": estimate("mean", 3.5)}},
         },
         "head_to_head": {
-            name: {"win": 40.0, "tie": 35.0, "lose": 25.0, "net": 15.0, "ci95": [9, 21]} for name in against
+            name: {"win": 40.0, "tie": 35.0, "lose": 25.0, "net": 15.0, "win_ci95": [38, 42], "ci95": [9, 21]}
+            for name in against
         },
         "reward_modelling": {
             "human": {policy: excluded if policy == "excluded" else metrics for policy in TIE_POLICIES}
@@ -145,7 +146,7 @@ def test_a_run_of_an_older_version_shows_its_shares_without_intervals(run: Path)
 
 def test_head_to_head_stands_beside_the_papers_figures(run: Path) -> None:
     row = row_of(printed(run), "m2 v m1")
-    assert row == ["m2 v m1", "40.0", "35.0", "25.0", "15.0 ±6.0", "55.5", "32.8", "11.7", "43.8"]
+    assert row == ["m2 v m1", "40.0 ±2.0", "35.0", "25.0", "15.0 ±6.0", "55.5", "32.8", "11.7", "43.8"]
 
 
 def test_the_judge_stands_beside_the_papers_figures_under_every_tie_policy(run: Path) -> None:

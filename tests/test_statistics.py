@@ -90,6 +90,14 @@ def test_head_to_head_counts_wins_ties_and_losses_in_percent() -> None:
     assert found.ci95 == pytest.approx((100 * (2 / 7 - half), 100 * (2 / 7 + half)), abs=1e-4)
 
 
+def test_the_intervals_of_the_shares_are_agresti_and_coulls() -> None:
+    found = head_to_head([5, 4, 3, 2, 1], [4, 4, 4, 1, 0])
+    half = 1.959964 * math.sqrt(5 / 9 * 4 / 9 / 9)  # 3 wins of 5, and 2 of 4 made-up ones
+    assert found.win_ci95 == pytest.approx((100 * (5 / 9 - half), 100 * (5 / 9 + half)), abs=1e-4)
+    half = 1.959964 * math.sqrt(3 / 9 * 6 / 9 / 9)
+    assert found.tie_ci95 == found.lose_ci95 == pytest.approx((100 * (3 / 9 - half), 100 * (3 / 9 + half)), abs=1e-4)
+
+
 def test_several_samples_of_a_prompt_all_meet_and_count_as_one_prompt() -> None:
     found = head_to_head([[5, 3], [2, 2]], [[4, 3], [2, 2]])
     # first prompt: 5 > 4, 5 > 3, 3 < 4, 3 = 3; second: four ties
@@ -109,6 +117,11 @@ def test_changing_sides_turns_head_to_head_round(scores: list[tuple[int, int]]) 
     assert (found.win, found.lose, found.net) == pytest.approx((turned.lose, turned.win, -turned.net))
     assert found.win + found.tie + found.lose == pytest.approx(100)
     assert found.ci95[0] - 1e-9 <= found.net <= found.ci95[1] + 1e-9
+    assert found.win_ci95 == turned.lose_ci95
+    for share, (low, high) in zip(
+        (found.win, found.tie, found.lose), (found.win_ci95, found.tie_ci95, found.lose_ci95), strict=True
+    ):
+        assert 0 <= low <= share + 1e-9 and share - 1e-9 <= high <= 100 and low < high
     assert found.ci95[0] < found.ci95[1]  # not even a handful of equal outcomes is certain
 
 

@@ -123,7 +123,9 @@ def _head_to_head(tables: Mapping[str, Any]) -> list[Table]:
     columns = ("win", "tie", "lose", "net", "paper: win", "tie", "lose", "net")
     table = _table("Head to head, % of prompts (the paper's: Llama 2 70B, judged by GPT-4)", "models", columns)
     for row in tables["head_to_head"]:
-        ours = [_number(row.get(name), 1) for name in ("win", "tie", "lose")]
+        ours = [
+            _estimate({"value": row.get(name), "ci95": row.get(f"{name}_ci95")}, 1) for name in ("win", "tie", "lose")
+        ]
         net = _estimate({"value": row.get("net"), "ci95": row.get("ci95")}, 1)
         paper = row["paper"]
         theirs = [_number(paper[name], 1) for name in ("win", "tie", "lose")] if paper else [NOTHING] * 3
