@@ -127,6 +127,32 @@ def show(run: RunArgument, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def plan(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe, a YAML file, or a run folder to compare with.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="As in run: plan.hardware=h100; repeatable.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict tokens, time, memory, disk and cost of a recipe before anything runs; beside a run's own times."""
+    with _exit_codes():
+        from selfreward import plan as planning
+        from selfreward.recipe import RECIPE_FILE, load_recipe
+
+        found = planning.plan(load_recipe(recipe, overrides or []))
+        if (Path(recipe) / RECIPE_FILE).is_file():
+            from selfreward import report
+
+            found["stages"] = planning.beside(found["stages"], report.tables(Path(recipe))["time"])
+        if as_json:
+            _print_json(found)
+            return
+        from rich.console import Console
+
+        planning.render_plan(found, Console())
+
+
+@app.command()
 def judge(
     run: RunArgument,
     prompt: Annotated[str, typer.Option(help="The instruction.")],

@@ -181,6 +181,33 @@ class Evaluation(Section):
     votes: Count = cited(3, "3.1.3: 3 judgements, as in training")
 
 
+class Shape(Section):
+    """The size of a model, for one that is not here to be looked at."""
+
+    parameters: Positive
+    layers: Count
+    width: Count  # of the residual stream
+    kv_width: Count  # of the keys of one token in one layer: key heads x head size
+    vocabulary: Count
+
+
+class Plan(Section):
+    """What `selfreward plan` assumes. Nothing that a run does depends on it."""
+
+    hardware: str = cited("this", "this machine, measured; or h200, h100, a100, rtx4090, l4")
+    devices: Count = cited(1, "over which models are sharded")
+    shape: Shape | None = cited(None, "read from the model's folder; needed for a model on the hub")
+    prompt_tokens: Count = cited(60, "an instruction of Open Assistant has about 40 words")
+    response_tokens: Count = cited(400, "arXiv 2401.10020, table 1: 1,092 to 2,552 characters")
+    judgement_tokens: Count = cited(130, "a justification has at most 100 words (figure 2)")
+    accepted: Share = cited(0.7, "of the attempts at a new prompt, those that pass the filters")
+    paired: Share = cited(0.75, "of the prompts, those whose scores are not all equal")
+    eft_kept: Share = cited(0.45, "3.1.1: 1,630 kept of about 3,600 judged; of ranked responses")
+    judge_price: tuple[Positive, Positive] | None = cited(
+        None, "of a served judge, for a million tokens read and a million written"
+    )
+
+
 class Recipe(Section):
     """A whole run: M0 -> SFT -> M1 -> `rounds` rounds of strategy and training."""
 
@@ -200,6 +227,7 @@ class Recipe(Section):
     dpo: Dpo = cited(Dpo(), Dpo.__doc__ or "")
     engine: EngineOptions = cited(EngineOptions(), EngineOptions.__doc__ or "")
     evaluation: Evaluation = cited(Evaluation(), Evaluation.__doc__ or "")
+    plan: Plan = cited(Plan(), Plan.__doc__ or "")
 
     @classmethod
     def of(cls, values: object, where: object = "recipe") -> Self:

@@ -33,6 +33,7 @@ LAYERS = {
     "selfreward.evaluation": 5,
     "selfreward.ask": 6,
     "selfreward.loop": 6,
+    "selfreward.plan": 6,
     "selfreward.report": 6,
     "selfreward.cli": 7,
     "selfreward.__main__": 7,
