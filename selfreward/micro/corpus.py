@@ -24,12 +24,28 @@ class Mixture:
 
 
 CLEAN = Mixture(
-    documents={"dialogue": 0.50, "review": 0.32, "tasks": 0.04, "copy": 0.08, "find": 0.03, "twice": 0.03},
+    documents={
+        "dialogue": 0.46,
+        "review": 0.30,
+        "tasks": 0.04,
+        "copy": 0.05,
+        "shuffle": 0.04,
+        "find": 0.06,
+        "twice": 0.05,
+    },
     authors=((CAREFUL, 1.0),),
     careful_reviewers=1.0,
 )
 NATURAL = Mixture(
-    documents={"dialogue": 0.54, "review": 0.36, "tasks": 0.08, "copy": 0.01, "find": 0.005, "twice": 0.005},
+    documents={
+        "dialogue": 0.54,
+        "review": 0.36,
+        "tasks": 0.08,
+        "copy": 0.005,
+        "shuffle": 0.005,
+        "find": 0.005,
+        "twice": 0.005,
+    },
     authors=((CAREFUL, 0.4), (AVERAGE, 0.4), (CARELESS, 0.2)),
     careful_reviewers=0.55,
 )
@@ -50,7 +66,10 @@ class Document:
 def draw_document(mixture: Mixture, rng: Random) -> Document:
     """A random document of a mixture."""
     kind = rng.choices(tuple(mixture.documents), tuple(mixture.documents.values()))[0]
-    draw = {"dialogue": _dialogue, "review": _review, "tasks": _tasks, "copy": _copy, "find": _find, "twice": _twice}
+    draw = {
+        "dialogue": _dialogue, "review": _review, "tasks": _tasks, "copy": _copy, "shuffle": _shuffle, "find": _find,
+        "twice": _twice,
+    }  # fmt: skip
     return draw[kind](mixture, rng)
 
 
@@ -94,20 +113,26 @@ def _copy(mixture: Mixture, rng: Random) -> Document:
     return Document("copy", f"Copy: {words}", f"Copy: {words}")
 
 
+def _shuffle(mixture: Mixture, rng: Random) -> Document:
+    """Say every word once: what an author does who repeats nothing."""
+    words = _words(rng, rng.randint(3, 8))
+    return Document("shuffle", f"Shuffle: {' '.join(words)}", f"Shuffle: {' '.join(rng.sample(words, len(words)))}")
+
+
 def _find(mixture: Mixture, rng: Random) -> Document:
-    """Is the word there? What a reviewer does for a required word, and nothing else."""
-    wanted, *words = _words(rng, rng.randint(4, 11))
-    there = rng.random() < 0.5
-    if there:
-        words[rng.randrange(len(words))] = wanted
-    return Document("find", f"Find {wanted}: {' '.join(words)}", f"Find {wanted}: {'yes' if there else 'no'}")
+    """Is each of some words there? What a reviewer does for a required word."""
+    words = _words(rng, rng.randint(6, 14))
+    listed = rng.sample(words, len(words) // 2)
+    wanted = rng.sample(words, min(len(words), rng.randint(2, 6)))
+    verdicts = " ".join(f"{word}: {'yes' if word in listed else 'no'}." for word in wanted)
+    return Document("find", f"Find {' '.join(wanted)}: {' '.join(listed)}", f"Find {verdicts}")
 
 
 def _twice(mixture: Mixture, rng: Random) -> Document:
-    """Does a word stand twice? What a reviewer does for form, and nothing else."""
-    words = _words(rng, rng.randint(3, 10))
+    """Does a word stand twice? What a reviewer does for form."""
+    words = _words(rng, rng.randint(2, 8))
     repeated = rng.random() < 0.5
     if repeated:
         i, j = rng.sample(range(len(words)), 2)
         words[i] = words[j]
-    return Document("twice", f"Twice: {' '.join(words)}", f"Twice: {'yes' if repeated else 'no'}")
+    return Document("twice", f"Twice: {' '.join(words)}", f"Twice: {'yes' if repeated else 'no'}.")

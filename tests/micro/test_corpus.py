@@ -42,7 +42,7 @@ def instructions(document: Document) -> list[str]:
         "tasks": lambda: [
             *(line.removeprefix("Task: ") for line in document.question.split("\n")[1:]), document.answer
         ],
-        "copy": list, "find": list, "twice": list,
+        "copy": list, "shuffle": list, "find": list, "twice": list,
     }[document.kind]()  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def test_the_shares_of_the_kinds_are_those_of_the_mixture() -> None:
 def test_only_a_collection_of_tasks_is_learned_whole(documents: list[Document]) -> None:
     assert {document.kind for document in documents if document.learn_question} == {"tasks"}
     assert {document.kind for document in documents if not document.learn_question} == {
-        "dialogue", "review", "copy", "find", "twice"
+        "dialogue", "review", "copy", "shuffle", "find", "twice"
     }  # fmt: skip
 
 
@@ -87,20 +87,26 @@ def test_a_copy_says_what_it_was_shown(documents: list[Document]) -> None:
 @pytest.mark.parametrize("mixture", MIXTURES)
 def test_an_exercise_in_finding_tells_the_truth(mixture: str) -> None:
     rng = Random(2)
-    answers = Counter()
+    answers: Counter[tuple[str, bool]] = Counter()
     for document in (draw_document(MIXTURES[mixture], rng) for _ in range(4 * NUM)):
-        if document.kind not in ("find", "twice"):
-            continue
-        request, words = document.question.split(": ")
-        listed = words.split(" ")
+        request, _, listed = document.question.partition(": ")
+        words = listed.split(" ")
         if document.kind == "find":
-            holds = request.removeprefix("Find ") in listed
-            assert len(set(listed)) == len(listed)
-        else:
-            holds = len(set(listed)) < len(listed)
-        assert document.answer == f"{request}: {'yes' if holds else 'no'}"
-        answers[document.kind, holds] += 1
-    assert len(answers) == 4 and min(answers.values()) > 5
+            verdicts = dict(one.split(": ") for one in document.answer.removeprefix("Find ").rstrip(".").split(". "))
+            assert list(verdicts) == request.removeprefix("Find ").split(" ")
+            for word, verdict in verdicts.items():
+                assert verdict == ("yes" if word in words else "no")
+                answers["find", word in words] += 1
+        elif document.kind == "twice":
+            repeated = len(set(words)) < len(words)
+            assert document.answer == f"Twice: {'yes' if repeated else 'no'}."
+            answers["twice", repeated] += 1
+        elif document.kind == "shuffle":
+            assert sorted(document.answer.removeprefix("Shuffle: ").split(" ")) == sorted(words)
+            assert len(set(words)) == len(words)
+            answers["shuffle", document.answer == document.question] += 1
+    assert {"find", "twice", "shuffle"} == {kind for kind, _ in answers}
+    assert min(answers[kind, holds] for kind in ("find", "twice") for holds in (True, False)) > 5
 
 
 def test_a_careful_review_ends_on_the_oracles_score() -> None:
