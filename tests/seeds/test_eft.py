@@ -1,29 +1,16 @@
-"""Seeds: three parts without a common prompt, and an EFT seed that agrees with people."""
+"""The EFT seed: judgements whose order is the people's, whole and with their reasons, and a count of every other."""
 
 from collections import Counter
-from itertools import combinations
-from pathlib import Path
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfreward import store
-from selfreward.errors import BadInput
 from selfreward.judges.votes import make_judgement, read_vote
-from selfreward.recipe import Recipe
-from selfreward.records import Example, Judgement, RankedResponse, RankedSet
+from selfreward.records import Judgement, RankedResponse, RankedSet
 from selfreward.responses import ranked_responses
-from selfreward.seeds import Seeds, agrees, build_eft, load_seeds
-
-MICRO = Recipe.of(
-    {
-        "name": "x",
-        "seeds": {"num_ift": 20, "num_eft_prompts": 8},
-        "evaluation": {"num_ranked_sets": 6, "num_prompts": 5},
-    }
-)
+from selfreward.seeds import agrees, build_eft
 
 
 @pytest.mark.parametrize(
@@ -75,9 +62,9 @@ def test_a_set_is_kept_where_the_order_of_its_scores_is_the_peoples() -> None:
     sets = [ranked_set(name) for name in ("right", "wrong", "tied", "unread")]
     votes = {"right": ["5", "2"], "wrong": ["2", "5"], "tied": ["3", "3"], "unread": ["5", "x"]}
     eft, counts = build_eft(sets, judged(sets, votes), "micro", max_share=1)
-    assert counts == {
-        "sets": 4, "sets_kept": 1, "sets_unusable": 1, "sets_disagreeing": 2, "judgements_kept": 2,
-        "judgements_thinned_out": 0,
+    assert {name: n for name, n in counts.items() if n} == {
+        "votes": 8, "votes_unreadable": 1, "sets": 4, "sets_unusable": 1, "sets_disagreeing": 2, "sets_kept": 1,
+        "judgements_kept": 2,
     }  # fmt: skip
     assert [example.response for example in eft] == ["Vote. Score: 5", "Vote. Score: 2"]
     assert {example.source for example in eft} == {"eft"}
@@ -113,6 +100,47 @@ def test_a_judgement_without_reasons_is_no_example() -> None:
         assert (counts["sets_kept"], counts["sets_unusable"]) == (num_kept, 1 - num_kept)
 
 
+def said(ranked: RankedSet, *texts: str, finished: bool = True) -> list[Judgement]:
+    """One vote for each response, in the judge's own words."""
+    responses = ranked_responses([ranked])
+    return [
+        make_judgement(response, [read_vote(text, finished)], "sft")
+        for response, text in zip(responses, texts, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("verdict", ["Score: 5", "**Final score:** 5", "score: 5", "SCORE:\n5"])
+def test_reasons_are_what_stands_before_the_verdict_however_it_is_written(verdict: str) -> None:
+    one = ranked_set("a")
+    for min_words, num_kept in ((4, 1), (7, 0)):
+        votes = said(one, f"It scores well\non relevance. {verdict}", "Wrong and short, my verdict. Score: 1")
+        _, counts = build_eft([one], votes, "micro", 1, min_words)
+        assert (counts["sets_kept"], counts["votes_without_reasons"]) == (num_kept, 0 if num_kept else 2)
+
+
+def test_an_example_ends_with_the_line_of_its_verdict() -> None:
+    """Some judges go on after the verdict, and may be cut there in the middle of a word."""
+    one = ranked_set("a")
+    votes = said(one, "Good.\n\nScore: 5 (of 5)\nNow the next resp", "Bad: Score: 3? No.\nScore: 1\n\n", finished=False)
+    eft, counts = build_eft([one], votes, "micro", 1)
+    assert [example.response for example in eft] == ["Good.\n\nScore: 5 (of 5)", "Bad: Score: 3? No.\nScore: 1"]
+    assert counts["judgements_cut"] == 1
+
+
+@given(
+    st.lists(st.lists(st.lists(st.sampled_from("0135x"), min_size=2, max_size=2), min_size=2, max_size=3), max_size=6),
+    st.sampled_from([0.3, 0.5, 1.0]),
+)
+def test_the_counts_of_the_steps_add_up(votes: list[list[list[str]]], max_share: float) -> None:
+    sets = [ranked_set(f"s{i}", num=len(of_a_set)) for i, of_a_set in enumerate(votes)]
+    words = {f"s{i}": [" ".join(two) for two in of_a_set] for i, of_a_set in enumerate(votes)}
+    eft, counts = build_eft(sets, judged(sets, words), "micro", max_share)
+    assert counts["sets"] == len(sets) == counts["sets_unusable"] + counts["sets_disagreeing"] + counts["sets_kept"]
+    assert counts["votes"] == sum(2 * len(one.responses) for one in sets)
+    assert counts["votes_unreadable"] == sum(word.count("x") for of_a_set in words.values() for word in of_a_set)
+    assert len(eft) == counts["judgements_kept"] - counts["judgements_thinned_out"]
+
+
 def test_f19_judgements_join_their_sets_by_id() -> None:
     sets = [ranked_set("a"), ranked_set("b", num=3)]
     judgements = judged(sets, {"a": ["4", "1"], "b": ["5", "3", "2"]})
@@ -141,109 +169,14 @@ def test_which_examples_are_thinned_out_depends_on_them_alone() -> None:
     assert len(forward) < 40
 
 
+def test_of_two_scores_that_are_equally_common_the_higher_is_thinned_whatever_comes_first() -> None:
+    sets = [ranked_set(f"s{i}") for i in range(6)]
+    judgements = judged(sets, {one.id: ["5", "2"] for one in sets})
+    for ordered in (sets, sets[::-1]):
+        scores = Counter(example.response[-1] for example in build_eft(ordered, judgements, "micro", 0.4)[0])
+        assert scores == {"5": 4, "2": 6}
+
+
 def test_a_judge_that_agrees_with_nobody_leaves_no_eft() -> None:
     sets = [ranked_set("a")]
     assert build_eft(sets, judged(sets, {"a": ["1", "1"]}), "micro", 0.4)[0] == []
-
-
-def prompts_of(seeds: Seeds) -> list[set[str]]:
-    return [{e.prompt for e in seeds.ift}, *({s.prompt for s in part} for part in (seeds.ranked, seeds.evaluation))]
-
-
-def test_the_micro_worlds_seeds_are_as_many_as_asked_and_written_once(tmp_path: Path) -> None:
-    seeds = load_seeds(MICRO, tmp_path)
-    assert (len(seeds.ift), len(seeds.ranked), len(seeds.evaluation)) == (20, 8, 6)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["eval.jsonl", "ift.jsonl", "ranked.jsonl"]
-    assert [(p.text, p.source) for p in seeds.prompts] == [(e.prompt, "ift") for e in seeds.ift]
-    again = load_seeds(MICRO.model_copy(update={"seed": 1}), tmp_path)
-    assert (again.ift, again.ranked, again.evaluation) == (seeds.ift, seeds.ranked, seeds.evaluation)
-
-
-@pytest.mark.parametrize("num_written", [0, 1, 2])
-def test_seeds_that_were_half_written_are_made_again_the_same(tmp_path: Path, num_written: int) -> None:
-    whole = load_seeds(MICRO, tmp_path / "whole")
-    names = (store.IFT_FILE, store.RANKED_FILE, store.EVAL_SEED_FILE)
-    (tmp_path / "half").mkdir()
-    for name in names[:num_written]:
-        (tmp_path / "half" / name).write_bytes((tmp_path / "whole" / name).read_bytes())
-    assert load_seeds(MICRO, tmp_path / "half").ranked == whole.ranked
-    for name in names:
-        assert (tmp_path / "half" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-
-
-def test_f22_the_parts_share_no_prompt_and_evaluation_is_held_out(tmp_path: Path) -> None:
-    seeds = load_seeds(MICRO, tmp_path)
-    for one, other in combinations(prompts_of(seeds), 2):
-        assert not one & other
-    assert all(seeds.is_held_out(ranked.prompt.upper()) for ranked in seeds.evaluation)
-    assert not any(seeds.is_held_out(text) for part in prompts_of(seeds)[:2] for text in part)
-
-
-def write_source(folder: Path, ift: list[str], ranked: list[str], evaluation: list[str]) -> Recipe:
-    """A folder of seeds with these prompts, and a recipe that asks for all of them."""
-    folder.mkdir()
-    store.append(folder / store.IFT_FILE, [Example(id=p, prompt=p, response="Yes.", source="ift") for p in ift])
-    for name, prompts in ((store.RANKED_FILE, ranked), (store.EVAL_SEED_FILE, evaluation)):
-        store.append(folder / name, [ranked_set(p).model_copy(update={"prompt": p}) for p in prompts])
-    wanted = {"source": str(folder), "num_ift": len(ift), "num_eft_prompts": len(ranked)}
-    return Recipe.of({"name": "x", "seeds": wanted, "evaluation": {"num_ranked_sets": len(evaluation)}})
-
-
-def test_a_folder_of_the_users_own_is_a_source(tmp_path: Path) -> None:
-    recipe = write_source(tmp_path / "mine", ["a b", "c d"], ["e f"], ["g h"])
-    seeds = load_seeds(recipe, tmp_path / "seed")
-    assert prompts_of(seeds) == [{"a b", "c d"}, {"e f"}, {"g h"}]
-    assert seeds.is_held_out(" G  h\n")
-    assert not seeds.is_held_out("a b")
-
-
-def test_a_run_goes_on_with_its_own_seeds_when_the_source_is_gone(tmp_path: Path) -> None:
-    recipe = write_source(tmp_path / "mine", ["a b"], ["e f"], ["g h"])
-    first = load_seeds(recipe, tmp_path / "seed")
-    (tmp_path / "mine" / store.IFT_FILE).unlink()
-    assert load_seeds(recipe, tmp_path / "seed").ift == first.ift
-
-
-@pytest.mark.parametrize(
-    ("ift", "ranked", "evaluation", "said"),
-    [
-        (["a b", "c d"], ["C  D"], ["g h"], "IFT and EFT seeds share 1 prompts, such as 'c d'"),
-        (["a b"], ["e f"], [" A b"], "IFT and evaluation seeds share"),
-        (["a b"], ["e f"], ["E F"], "EFT and evaluation seeds share"),
-    ],
-)
-def test_f22_parts_that_share_a_prompt_are_refused_and_nothing_is_written(
-    tmp_path: Path, ift: list[str], ranked: list[str], evaluation: list[str], said: str
-) -> None:
-    recipe = write_source(tmp_path / "mine", ift, ranked, evaluation)
-    (tmp_path / "seed").mkdir()
-    with pytest.raises(BadInput, match=said):
-        load_seeds(recipe, tmp_path / "seed")
-    assert list((tmp_path / "seed").iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("key", "asked"), [("num_ift", "seeds.num_ift is 9"), ("num_eft_prompts", "seeds.num_eft_prompts is 9")]
-)
-def test_too_few_are_said_with_what_to_set(tmp_path: Path, key: str, asked: str) -> None:
-    recipe = write_source(tmp_path / "mine", ["a b", "c d"], ["e f", "i j"], ["g h"])
-    more = recipe.model_copy(update={"seeds": recipe.seeds.model_copy(update={key: 9})})
-    with pytest.raises(BadInput, match=rf"{asked}, there are 2; set seeds.{key} to 2"):
-        load_seeds(more, tmp_path / "seed")
-
-
-def test_a_missing_file_and_a_damaged_line_are_named(tmp_path: Path) -> None:
-    recipe = write_source(tmp_path / "mine", ["a b"], ["e f"], ["g h"])
-    with (tmp_path / "mine" / store.RANKED_FILE).open("a") as file:
-        file.write('{"id": "x"}\n')
-    with pytest.raises(BadInput, match=r"ranked\.jsonl:2: not a RankedSet: prompt"):
-        load_seeds(recipe, tmp_path / "seed")
-    (tmp_path / "mine" / store.RANKED_FILE).unlink()
-    with pytest.raises(BadInput, match=r"has no ranked\.jsonl"):
-        load_seeds(recipe, tmp_path / "seed")
-
-
-def test_two_sets_of_one_id_are_refused(tmp_path: Path) -> None:
-    recipe = write_source(tmp_path / "mine", ["a b"], ["e f", "e f"], ["g h"])
-    with pytest.raises(BadInput, match=r"'e f' stands twice"):
-        load_seeds(recipe, tmp_path / "seed")
