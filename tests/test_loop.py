@@ -258,6 +258,15 @@ def test_another_recipe_is_refused_in_the_same_folder(straight: Straight, runs: 
     assert contents(straight.folder) == before
 
 
+def test_seeds_that_cannot_be_used_leave_no_run_behind(runs: Runs, overrides: list[str], tmp_path: Path) -> None:
+    data, folder = tmp_path / "data.jsonl", tmp_path / "run"
+    data.write_text('{"prompt": "x"}\n')
+    source = ("--set", f"seeds.source={data}")
+    assert runs.run("run", "micro-fast", "--to", str(folder), *overrides, *source)[0] == 2
+    assert "the columns prompt are of no known form" in runs.errors.read_text()
+    assert not folder.exists()
+
+
 def test_the_models_of_a_run_judge_and_answer(straight: Straight) -> None:
     judgement = judge_one(straight.folder, "m2", "Name some animals.", "List: fox, cat.", votes=4)
     assert (judgement.judge, len(judgement.votes)) == ("m2", 4)

@@ -17,6 +17,7 @@ from selfreward.errors import BadInput
 from selfreward.recipe import Source
 
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+_OF_A_FILE = (".jsonl", ".ndjson", ".json", ".parquet", ".gz")  # a mistyped file name must not be asked of the hub
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,14 @@ class RawRow:
 def rows(source: Source) -> Iterator[RawRow]:
     """Every row of a source, in its order. BadInput where it cannot be opened or read, or is told what it has no use for."""
     path = Path(source.path).expanduser()
-    is_hub_name = _HUB_NAME.fullmatch(source.path) is not None and not path.exists() and not path.parent.exists()
-    if not is_hub_name:
-        _refuse(source, ("subset", "revision") if path.is_dir() else ("split", "subset", "revision"))
-    if is_hub_name or path.is_dir():
-        return _data_set(source, source.path if is_hub_name else str(path))
     if not path.exists():
+        if _is_hub_name(source.path):
+            return _data_set(source, source.path)
         raise BadInput("no such file or folder", path, "give a data file, a folder, or org/name on the hub")
+    if path.is_dir():
+        _refuse(source, ("subset", "revision"))
+        return _data_set(source, str(path))
+    _refuse(source, ("split", "subset", "revision"))
     name = path.name.lower().removesuffix(".gz")
     if name.endswith((".jsonl", ".ndjson")):
         return _json_lines(path)
@@ -45,6 +47,11 @@ def rows(source: Source) -> Iterator[RawRow]:
     if path.suffix.lower() == ".parquet":
         return _parquet(path)
     raise BadInput("not a data file that can be read", path, "give .jsonl, .json (these may be .gz) or .parquet")
+
+
+def _is_hub_name(path: str) -> bool:
+    """Whether a path that is not there can only be a name on the hub: where its folder is there, a file was meant."""
+    return _HUB_NAME.fullmatch(path) is not None and not path.endswith(_OF_A_FILE) and not Path(path).parent.exists()
 
 
 def _refuse(source: Source, settings: tuple[str, ...]) -> None:

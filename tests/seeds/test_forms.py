@@ -135,7 +135,7 @@ def test_a_speaker_that_sharegpt_does_not_know_is_refused() -> None:
         ("ranked", {"prompt": "x", "responses": [{"text": "y", "rank": 0, "quality": 1.0}]}),
         ("ranked", {"prompt": "x", "responses": [{"text": "y", "rank": 0}, {"text": "z", "quality": 1.0}]}),
         ("open_assistant_trees", {"message_tree_id": "x", "prompt": {"text": "y"}}),
-        ("open_assistant_messages", {"message_id": "x", "text": "y", "role": "prompter"}),
+        ("open_assistant_messages", {"message_id": "x", "text": None, "role": "prompter"}),
         ("prompt_completion", {"prompt": "\ud800", "completion": "y"}),
     ],
 )
@@ -171,6 +171,13 @@ def test_trees_and_flat_messages_of_open_assistant_say_the_same() -> None:
         "We did.": 1,
         "They did.": 2,
     }
+
+
+def test_open_assistants_export_leaves_out_what_is_null_and_says_the_same() -> None:
+    exported = [{name: value for name, value in row.items() if value is not None} for row in messages()]
+    assert "parent_id" not in exported[0]
+    assert form_of(exported[0], "x") == "open_assistant_messages"
+    assert read("open_assistant_messages", *exported) == read("open_assistant_messages", *messages())
 
 
 def test_open_assistants_language_is_a_setting() -> None:

@@ -145,7 +145,7 @@ def test_f15_a_setting_that_would_have_no_effect_is_refused(tmp_path: Path, sett
 def test_a_path_that_is_not_there_is_no_hub_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
-    for path in ("data/missing.jsonl", "missing.jsonl", "no/such/file.jsonl"):
+    for path in ("data/missing", "data/missing.jsonl", "missing", "dta/missing.jsonl", "no/such/file"):
         assert "no such file or folder" in refusal(Path(path))
 
 

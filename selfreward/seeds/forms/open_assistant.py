@@ -42,7 +42,7 @@ class Tree(Row):
 
 class FlatMessage(Message):
     message_id: str
-    parent_id: str | None
+    parent_id: str | None = None  # a root's is null or, in exports to JSONL, not there
 
 
 def read_trees(rows: Iterable[Tree], language: str) -> Iterator[Found]:
@@ -81,9 +81,5 @@ def _prompt(root: Message, replies: Iterable[Message], language: str) -> Iterato
 
 TREES = Form((frozenset({"message_tree_id", "prompt"}),), Tree, read_trees, is_ranked=True, has_language=True)
 MESSAGES = Form(
-    (frozenset({"message_id", "parent_id", "text", "role"}),),
-    FlatMessage,
-    read_messages,
-    is_ranked=True,
-    has_language=True,
+    (frozenset({"message_id", "text", "role"}),), FlatMessage, read_messages, is_ranked=True, has_language=True
 )
