@@ -161,6 +161,13 @@ def test_a_source_is_written_as_a_name_where_nothing_else_is_said(
     assert Recipe.of(yaml.safe_load(to_yaml(recipe))) == recipe
 
 
+def test_f24_every_recipe_in_the_document_about_seeds_is_valid() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "seeds.md").read_text(), re.DOTALL)
+    assert len(blocks) > 2
+    for block in blocks:
+        assert not Recipe.of({"name": "x", **yaml.safe_load(block)}).seeds.is_micro
+
+
 def test_recipes_whose_sources_differ_in_a_setting_differ() -> None:
     one, other = (
         Recipe.of({"name": "x", "seeds": {"source": source}}) for source in ("a", {"path": "a", "split": "b"})

@@ -208,7 +208,8 @@ def _seeds(tables: Mapping[str, Any]) -> list[Table]:
     """What people's data gave and what was left out: a table of the parts, and one of the EFT seed built from them."""
     parts = {part: counts for part, counts in tables["seeds"].items() if part != "eft"}
     eft = {part: counts for part, counts in tables["seeds"].items() if part == "eft"}
-    return [_counted("Seeds: read, left out, used", parts), _counted("Seeds: EFT from the baseline's judgements", eft)]
+    read = _counted("Seeds: read, left out, used", parts, last=("not_needed", "used"))
+    return [read, _counted("Seeds: EFT from the baseline's judgements", eft)]
 
 
 def _counts(tables: Mapping[str, Any]) -> list[Table]:
@@ -216,10 +217,11 @@ def _counts(tables: Mapping[str, Any]) -> list[Table]:
     return [_counted(title, tables[key]) for key, title in titles]
 
 
-def _counted(title: str, columns: Mapping[str, Mapping[str, float]]) -> Table:
-    """A row for each name that some column counts."""
+def _counted(title: str, columns: Mapping[str, Mapping[str, float]], last: Sequence[str] = ()) -> Table:
+    """A row for each name that some column counts, those of `last` at the end."""
     table = _table(title, "", list(columns))
-    for name in dict.fromkeys(name for counts in columns.values() for name in counts):
+    names = dict.fromkeys(name for counts in columns.values() for name in counts)
+    for name in sorted(names, key=lambda name: name in last):
         cells = (f"{counts[name]:g}" if name in counts else NOTHING for counts in columns.values())
         _add(table, name.replace("/", ": ").replace("_", " "), *cells)
     return table
