@@ -107,8 +107,10 @@ def test_the_first_table_has_one_row_for_each_model_and_says_whose_ranks_the_jud
 
 def test_what_was_left_out_of_the_seeds_is_shown_part_by_part(run: Path) -> None:
     counts = {
-        "ift": {"rows": 9, "too_long": 2, "used": 7}, "ranked": {"rows": 6, "all_tied": 1, "used": 5}, "eft": {"sets": 5, "sets_kept": 3},
-    }  # fmt: skip
+        "ift": {"rows": 9, "too_long": 2, "used": 7},
+        "ranked": {"rows": 6, "all_tied": 1, "used": 5},
+        "eft": {"sets": 5, "sets_kept": 3},
+    }
     (run / "seed").mkdir()
     (run / "seed" / "counts.json").write_text(json.dumps(counts))
     assert tables(run)["seeds"] == counts
