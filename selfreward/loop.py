@@ -15,7 +15,7 @@ from selfreward.recipe import Recipe
 from selfreward.records import Example, Lesson
 from selfreward.responses import ranked_responses
 from selfreward.round import Engines, Round, judge_into, opened
-from selfreward.seeds import Seeds, build_eft, load_seeds
+from selfreward.seeds import Seeds, build_eft, load_seeds, write_seeds
 from selfreward.store import RunFolder, model_name, open_run
 from selfreward.strategies import STRATEGIES
 from selfreward.templates import render
@@ -26,9 +26,10 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
     """Run a recipe in a folder, or go on with what the folder holds."""
     strategy = find(recipe.strategy, STRATEGIES, "strategy")
     check(recipe)
+    seeds = load_seeds(recipe, folder / store.SEED_FOLDER)  # before the folder is a run: bad data leave none behind
     with open_run(folder, recipe) as run_folder, opened(recipe.engine) as engines:
         progress.log = run_folder.log
-        seeds = load_seeds(recipe, run_folder.folder(store.SEED_FOLDER))
+        write_seeds(seeds, run_folder.folder(store.SEED_FOLDER))
 
         def model(k: int) -> str:
             return run_folder.model_path(model_name(k))
@@ -80,7 +81,8 @@ def eft_seed(
     )
     eft, counts = build_eft(seeds.ranked, judgements, recipe.judge.template, options.max_share, options.min_words)
     store.write_once(folder / store.EFT_FILE, eft)
-    store.write_json(folder / store.COUNTS_FILE, {"eft": counts})
+    counted = folder / store.COUNTS_FILE
+    store.write_json(counted, {**(store.read_json(counted) if counted.exists() else {}), "eft": counts})
     return eft
 
 

@@ -221,7 +221,7 @@ class _Estimator:
         assumed, wanted = self.recipe.plan, self.recipe.evaluation
         ranked = wanted.num_ranked_sets * self.recipe.seeds.num_ranked_responses
         judged = self._judging(f"{name} eval_judgements", ranked, wanted.votes)
-        if self.recipe.seeds.source != "micro":
+        if not self.recipe.seeds.is_micro:
             return [judged]
         size = (wanted.num_prompts, wanted.num_samples, 0, assumed.prompt_tokens, assumed.response_tokens)
         return [self._generating(f"{name} eval_responses", *size), judged]

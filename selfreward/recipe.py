@@ -7,10 +7,21 @@ Language Models, Yuan et al. 2024, arXiv 2401.10020; "not stated" means that the
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from selfreward.errors import BadInput, nearest
 
@@ -46,15 +57,90 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
+Form = Literal[
+    "open_assistant_trees", "open_assistant_messages", "prompt_completion", "messages", "ranked", "alpaca", "sharegpt"
+]  # fmt: skip
+MICRO = "micro"
+
+
+class Source(Section):
+    """Where data is read, and how. Written as a name alone (`ift: alpaca.json`), it is the path."""
+
+    path: str = Field(
+        min_length=1,
+        description="a .jsonl, .json or .parquet file (text may be .gz), a folder of them, or org/name on the hub",
+    )
+    form: Form | None = cited(None, "none: told from the columns of the first row")
+    split: str | None = cited(None, "of a folder or a hub data set: train, or train+validation; none is train")
+    subset: str | None = cited(None, "of a hub data set that has several")
+    revision: str | None = cited(None, "of a hub data set: a commit, tag or branch; none is the newest")
+    language: str | None = cited(None, "of Open Assistant prompts: a code, or any; none is en, as in 3.1.1")
+
+    @model_serializer(mode="wrap")
+    def _name_alone(self, handler: SerializerFunctionWrapHandler) -> Any:
+        """The path where nothing else is said, else what is said."""
+        said = {key: value for key, value in handler(self).items() if value is not None}
+        return self.path if said.keys() == {"path"} else said
+
+
+def _path_of_name(value: object) -> object:
+    """A name alone as the mapping it stands for."""
+    return {"path": value} if isinstance(value, str) else value
+
+
+SourceOrName = Annotated[Source, BeforeValidator(_path_of_name, json_schema_input_type=str | Source)]
+
+
 class Seeds(Section):
     """The human data: IFT (instruction, response) and EFT (ranked responses). Section 3.1.1."""
 
-    source: str = cited("micro", "micro, the embedded default, or a folder with ift.jsonl, ranked.jsonl and eval.jsonl")
+    source: SourceOrName | None = cited(
+        None,
+        "what `ift` or `ranked` do not name; none of the three: micro, the embedded default. A run's seed/ will do",
+    )
+    ift: SourceOrName | None = cited(None, "instructions with the response to imitate; none: from `source`")
+    ranked: SourceOrName | None = cited(None, "prompts with several ranked responses; none: from `source`")
+    evaluation: SourceOrName | None = cited(None, "ranked responses for evaluation; none: held out from the ranked")
     num_ift: Count = cited(3200, "3.1.1: 3,200 examples, Open Assistant, English, first turn, rank 0")
     num_eft_prompts: Whole = cited(1200, "not stated; 3.1.1 keeps 1,630 examples, about 570 prompts, once filtered")
     num_ranked_responses: Annotated[int, BeforeValidator(_no_truth_value), Field(ge=2)] = cited(
-        3, "3.1.1: 2.85 ranked responses to an instruction on average; for sources that write their own"
+        3, "3.1.1: 2.85 ranked responses to an instruction on average; for the micro-world, which writes its own"
     )
+    max_chars: Count = cited(
+        6000,
+        "not stated; prompt and response together: in English they and the judge's rubric then mostly fit sft.max_tokens",
+    )
+    bad_lines: Literal["error", "skip"] = cited(
+        "error", "a line that cannot be read: stop at it, or leave it out, counted"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _micro_by_default(cls, values: object) -> object:
+        named = ("source", "ift", "ranked", "evaluation")
+        if isinstance(values, Mapping) and all(values.get(key) is None for key in named):
+            return {**values, "source": MICRO}
+        return values
+
+    @model_validator(mode="after")
+    def _every_part_once(self) -> Self:
+        parts = (self.ift, self.ranked, self.evaluation)
+        if self.is_micro and (any(parts) or self.source != Source(path=MICRO)):
+            raise ValueError(
+                "micro is the whole source and takes no more settings: name another source, or ift and ranked"
+            )
+        if self.source is None and not (self.ift and self.ranked):
+            raise ValueError(
+                f"{'ranked' if self.ift else 'ift'} has no source: name it, or a `source` for what is not named"
+            )
+        if self.source and self.ift and self.ranked:
+            raise ValueError("source is not needed where ift and ranked are both named: leave it out")
+        return self
+
+    @property
+    def is_micro(self) -> bool:
+        """Whether the seeds are those of the micro-world, whose truth is known."""
+        return self.source is not None and self.source.path == MICRO
 
 
 class Eft(Section):
@@ -250,7 +336,18 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 def differences(stored: Recipe, given: Recipe) -> list[str]:
     """`path: stored, given` of every leaf in which two recipes differ."""
     before, after = dict(flat(stored.model_dump())), dict(flat(given.model_dump()))
-    return [f"{path}: {before[path]!r} there, {after[path]!r} given" for path in before if before[path] != after[path]]
+    return [
+        f"{path}: {before.get(path)!r} there, {after.get(path)!r} given"
+        for path in dict.fromkeys((*before, *after))  # an optional section has its leaves in one of the two alone
+        if before.get(path) != after.get(path)
+    ]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that a type is or, where it is optional, holds."""
+    if isinstance(annotation, type):
+        return annotation if issubclass(annotation, BaseModel) else None
+    return next((found for inner in get_args(annotation) if (found := _model_in(inner))), None)
 
 
 def _section(path: Sequence[str | int]) -> type[BaseModel] | None:
@@ -258,9 +355,10 @@ def _section(path: Sequence[str | int]) -> type[BaseModel] | None:
     found: type[BaseModel] = Recipe
     for key in path[:-1]:
         field = found.model_fields.get(str(key))
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+        section = None if field is None else _model_in(field.annotation)
+        if section is None:
             return None
-        found = field.annotation
+        found = section
     return found
 
 

@@ -258,6 +258,34 @@ def test_another_recipe_is_refused_in_the_same_folder(straight: Straight, runs: 
     assert contents(straight.folder) == before
 
 
+def test_seeds_that_cannot_be_used_leave_no_run_behind(runs: Runs, overrides: list[str], tmp_path: Path) -> None:
+    data, folder = tmp_path / "data.jsonl", tmp_path / "run"
+    data.write_text('{"prompt": "x"}\n')
+    source = ("--set", f"seeds.source={data}")
+    assert runs.run("run", "micro-fast", "--to", str(folder), *overrides, *source)[0] == 2
+    assert "the columns prompt are of no known form" in runs.errors.read_text()
+    assert not folder.exists()
+
+
+def test_a_run_on_peoples_data_goes_to_its_end_and_is_measured_against_people(
+    straight: Straight, runs: Runs, overrides: list[str], tmp_path: Path
+) -> None:
+    """The data are another run's seeds; that they are of the micro-world is not known to this run."""
+    seed, folder = straight.folder / store.SEED_FOLDER, tmp_path / "run"
+    changes = (f"seeds.source={seed}", "rounds=1")
+    settings = [word for change in changes for word in ("--set", change)]
+    assert runs.run("run", "micro-fast", "--to", str(folder), *overrides, *settings)[0] == 0, runs.errors.read_text()
+    for name in ("sft", "m1", "m2"):
+        measured = store.read_json(folder / name / store.EVAL_FILE)
+        assert set(measured["reward_modelling"]) == {"human"} and "capability" not in measured
+    for file, kind in ((store.IFT_FILE, Example), (store.RANKED_FILE, RankedSet), (store.EVAL_SEED_FILE, RankedSet)):
+        ours, theirs = ({one.prompt for one in store.read(s / file, kind)} for s in (folder / "seed", seed))
+        assert ours == theirs
+    counts = store.read_json(folder / "seed" / store.COUNTS_FILE)
+    assert counts["ift"] == {"rows": 24, "used": 24}
+    assert list(counts) == ["ift", "ranked", "evaluation", "eft"]
+
+
 def test_the_models_of_a_run_judge_and_answer(straight: Straight) -> None:
     judgement = judge_one(straight.folder, "m2", "Name some animals.", "List: fox, cat.", votes=4)
     assert (judgement.judge, len(judgement.votes)) == ("m2", 4)

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from selfreward.errors import BadInput
 from selfreward.recipe import (
     Recipe,
+    Source,
     differences,
     flat,
     list_recipes,
@@ -51,7 +52,7 @@ def test_every_default_names_its_source() -> None:
                 names += undescribed(field.annotation)
         return names
 
-    assert undescribed(Recipe) == []
+    assert undescribed(Recipe) + undescribed(Source) == []
 
 
 def test_f15_an_unknown_key_fails_and_offers_the_nearest_name_with_its_path() -> None:
@@ -69,7 +70,7 @@ def test_f15_every_field_of_a_recipe_is_read_somewhere_in_the_package() -> None:
     for file in PACKAGE.rglob("*.py"):
         if file.name != "recipe.py":
             read |= {node.attr for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)}
-    leaves = {path.rpartition(".")[2] for path, _ in flat(Recipe(name="x").model_dump())}
+    leaves = {path.rpartition(".")[2] for path, _ in flat(Recipe(name="x").model_dump())} | Source.model_fields.keys()
     assert leaves - read == set()
 
 
@@ -118,6 +119,64 @@ def test_a_value_out_of_bounds_fails_at_its_path(path: str, value: object) -> No
     message = fault({section: {key: value}} if section else {key: value})
     named = "sft.final_lr" if path == "sft.lr" else path
     assert named in message
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        ({"source": "micro", "ift": "a.jsonl"}, "seeds: micro is the whole source"),
+        ({"source": {"path": "micro", "split": "test"}}, "seeds: micro is the whole source"),
+        ({"ift": "a.jsonl"}, "seeds: ranked has no source"),
+        ({"ranked": "a.jsonl"}, "seeds: ift has no source"),
+        ({"evaluation": "a.jsonl"}, "seeds: ift has no source"),
+        ({"source": "c.jsonl", "ift": "a.jsonl", "ranked": "b.jsonl"}, "seeds: source is not needed"),
+        ({"source": {"split": "test"}}, "seeds.source.path: is missing"),
+        ({"source": ""}, "seeds.source.path"),
+        ({"source": "a.jsonl", "bad_lines": "ignore"}, "seeds.bad_lines"),
+        ({"source": {"path": "a.jsonl", "form": "chatml"}}, "seeds.source.form"),
+        (
+            {"ift": {"path": "a.jsonl", "fom": "alpaca"}, "ranked": "b"},
+            "seeds.ift.fom: unknown key, did you mean seeds.ift.form",
+        ),
+    ],
+)
+def test_every_part_of_the_seeds_has_one_source(seeds: dict[str, object], said: str) -> None:
+    assert said in fault({"seeds": seeds})
+
+
+@pytest.mark.parametrize(
+    ("seeds", "written"),
+    [
+        ({}, {"source": "micro"}),
+        ({"source": "org/name"}, {"source": "org/name"}),
+        ({"source": {"path": "org/name", "revision": "abc"}}, {"source": {"path": "org/name", "revision": "abc"}}),
+        ({"ift": "a.json", "ranked": {"path": "b.jsonl"}}, {"source": None, "ift": "a.json", "ranked": "b.jsonl"}),
+    ],
+)
+def test_a_source_is_written_as_a_name_where_nothing_else_is_said(
+    seeds: dict[str, object], written: dict[str, object]
+) -> None:
+    recipe = Recipe.of({"name": "x", "seeds": seeds})
+    assert written.items() <= yaml.safe_load(to_yaml(recipe))["seeds"].items()
+    assert Recipe.of(yaml.safe_load(to_yaml(recipe))) == recipe
+
+
+def test_f24_every_recipe_in_the_document_about_seeds_is_valid() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "seeds.md").read_text(), re.DOTALL)
+    assert len(blocks) > 2
+    for block in blocks:
+        assert not Recipe.of({"name": "x", **yaml.safe_load(block)}).seeds.is_micro
+
+
+def test_recipes_whose_sources_differ_in_a_setting_differ() -> None:
+    one, other = (
+        Recipe.of({"name": "x", "seeds": {"source": source}}) for source in ("a", {"path": "a", "split": "b"})
+    )
+    assert differences(one, other) == [
+        "seeds.source: 'a' there, None given",
+        "seeds.source.path: None there, 'a' given",
+        "seeds.source.split: None there, 'b' given",
+    ]
 
 
 def test_no_shots_at_all_are_refused() -> None:

@@ -105,6 +105,24 @@ def test_the_first_table_has_one_row_for_each_model_and_says_whose_ranks_the_jud
     assert "it orders as people did" in " ".join(text.split())
 
 
+def test_what_was_left_out_of_the_seeds_is_shown_part_by_part(run: Path) -> None:
+    counts = {
+        "ift": {"rows": 9, "too_long": 2, "used": 7},
+        "ranked": {"rows": 6, "all_tied": 1, "used": 5},
+        "eft": {"sets": 5, "sets_kept": 3},
+    }
+    (run / "seed").mkdir()
+    (run / "seed" / "counts.json").write_text(json.dumps(counts))
+    assert tables(run)["seeds"] == counts
+    text = printed(run)
+    assert row_of(text, "too long") == ["too long", "2", "-"]
+    assert row_of(text, "rows") == ["rows", "9", "6"]
+    assert text.index("all tied") < text.index(" used ")
+    assert row_of(text, "sets kept") == ["sets kept", "3"]
+    (run / "seed" / "counts.json").write_text("{")
+    assert tables(run)["seeds"] == {} and "seed/counts.json" in tables(run)["problems"][0]
+
+
 def test_the_first_table_prefers_the_oracles_ranks_to_peoples(run: Path) -> None:
     path = run / "m2" / "eval.json"
     found = json.loads(path.read_text())

@@ -31,7 +31,7 @@ def evaluate(
     if path.exists():
         return dict(store.read_json(path))
     found: dict[str, Any] = {"model": name, "split": recipe.evaluation.split}
-    if recipe.seeds.source == "micro":
+    if recipe.seeds.is_micro:
         found |= _truth(name, model_folder, folder, rivals, recipe, engines, progress)
     found |= _judging(name, model_folder, folder, recipe, seeds, engines, progress)
     store.write_json(path, found)
@@ -88,7 +88,7 @@ def _judging(
     responses = ranked_responses(seeds.evaluation)
     judgements = judge_into(path, responses, settings, recipe, engines, model_folder, name, progress)
     rankings = {"human": seeds.evaluation}
-    if recipe.seeds.source == "micro":
+    if recipe.seeds.is_micro:
         from selfreward.evaluation.micro import oracle_ranking
 
         rankings["oracle"] = oracle_ranking(seeds.evaluation)

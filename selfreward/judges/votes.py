@@ -58,6 +58,20 @@ def read_vote(text: str, finished: bool) -> Vote:
     return Vote(score=score, fault=fault, text=text)
 
 
+def split_verdict(text: str) -> tuple[str, str]:
+    """(what stands before the verdict, the verdict to the end of its line) of a judgement that could be read.
+
+    What was written after that line is left off. ValueError where there is no verdict.
+    """
+    label = _label_of_verdict(text)
+    value = _NUMBER.match(text, label.end()) if label else None
+    if label is None or value is None:
+        raise ValueError("A judgement without a verdict cannot be split at it.")
+    end_of_line = re.search(r"[\r\n]|\Z", text[value.end() :])
+    assert end_of_line is not None  # \Z is always there
+    return text[: label.start()], text[label.start() : value.end() + end_of_line.start()]
+
+
 def judgement_id(judge: str, response_id: str) -> str:
     """The id of the judgement that `judge` gives to a response."""
     return digest("judgement", judge, response_id)
@@ -88,10 +102,7 @@ def make_judgement(response: Response, votes: Sequence[Vote], judge: str, quorum
 def _read(text: str, finished: bool) -> tuple[float | None, VoteFault | None]:
     """The score, or None and why there is none."""
     nothing: VoteFault = "unreadable" if finished else "truncated"
-    label = None
-    for candidate in _LABEL.finditer(text):
-        if _is_verdict(text, candidate.start()):
-            label = candidate
+    label = _label_of_verdict(text)
     if label is None:
         return None, nothing
     value = _NUMBER.match(text, label.end())
@@ -111,6 +122,12 @@ def _read(text: str, finished: bool) -> tuple[float | None, VoteFault | None]:
     if any(_stated_highest(part) != HIGHEST for part in stated if part is not None):
         return None, "out_of_range"
     return points, None
+
+
+def _label_of_verdict(text: str) -> re.Match[str] | None:
+    """The last label "Score:" that introduces a verdict."""
+    labels = [label for label in _LABEL.finditer(text) if _is_verdict(text, label.start())]
+    return labels[-1] if labels else None
 
 
 def _is_verdict(text: str, start: int) -> bool:

@@ -32,6 +32,7 @@ def render(tables: Mapping[str, Any], console: Console) -> None:
         _reward_modelling,
         _judge_health,
         _groups,
+        _seeds,
         _counts,
         _time,
     )
@@ -203,16 +204,27 @@ def _groups(tables: Mapping[str, Any]) -> list[Table]:
     return [*found, points]
 
 
+def _seeds(tables: Mapping[str, Any]) -> list[Table]:
+    """What people's data gave and what was left out: a table of the parts, and one of the EFT seed built from them."""
+    parts = {part: counts for part, counts in tables["seeds"].items() if part != "eft"}
+    eft = {part: counts for part, counts in tables["seeds"].items() if part == "eft"}
+    read = _counted("Seeds: read, left out, used", parts, last=("not_needed", "used"))
+    return [read, _counted("Seeds: EFT from the baseline's judgements", eft)]
+
+
 def _counts(tables: Mapping[str, Any]) -> list[Table]:
-    found = []
-    for key, title in (("lines", "Lines written"), ("counts", "Kept and dropped")):
-        by_model = tables[key]
-        table = _table(title, "", list(by_model))
-        for name in dict.fromkeys(name for counts in by_model.values() for name in counts):
-            cells = (f"{counts[name]:g}" if name in counts else NOTHING for counts in by_model.values())
-            _add(table, name.replace("/", ": ").replace("_", " "), *cells)
-        found.append(table)
-    return found
+    titles = (("lines", "Lines written"), ("counts", "Kept and dropped"))
+    return [_counted(title, tables[key]) for key, title in titles]
+
+
+def _counted(title: str, columns: Mapping[str, Mapping[str, float]], last: Sequence[str] = ()) -> Table:
+    """A row for each name that some column counts, those of `last` at the end."""
+    table = _table(title, "", list(columns))
+    names = dict.fromkeys(name for counts in columns.values() for name in counts)
+    for name in sorted(names, key=lambda name: name in last):
+        cells = (f"{counts[name]:g}" if name in counts else NOTHING for counts in columns.values())
+        _add(table, name.replace("/", ": ").replace("_", " "), *cells)
+    return table
 
 
 def _time(tables: Mapping[str, Any]) -> list[Table]:

@@ -26,6 +26,7 @@ ROUND_FILES = (
 def tables(folder: Path) -> Table:
     """All tables of a run; BadInput where `folder` is no folder.
 
+    `seeds` has what was read, left out and used, by part (ift, ranked, evaluation, eft).
     `summary` has a row for each measured model, with None for what is missing. `capability`, `judge_health`, `counts`
     and `lines` are by model; `by_family`, `by_complexity` and `by_point` by group, then model; `reward_modelling` by
     truth, tie policy, metric, then model; `head_to_head` and `time` are lists.
@@ -39,6 +40,7 @@ def tables(folder: Path) -> Table:
     return {
         "run": folder.resolve().name,
         "models": models,
+        "seeds": _seeds(folder / store.SEED_FOLDER, problems),
         "not_evaluated": [model for model, found in evaluations.items() if not found],
         "summary": [_summary(model, found) for model, found in evaluations.items() if found],
         "capability": {model: _measures(found) for model, found in capabilities.items() if found},
@@ -162,6 +164,12 @@ def _counts(folder: Path, model: str, evaluation: Mapping[str, Any], problems: l
     """What the stages of a round counted, nested names joined by a slash: `prompts/too_long`."""
     counted = _json(folder / model / store.COUNTS_FILE, problems)
     return _flat({**counted, "own_prompts": evaluation.get("own_prompts")})
+
+
+def _seeds(folder: Path, problems: list[str]) -> dict[str, dict[str, float]]:
+    """What the making of each part of the seeds counted; parts with no counts are left out."""
+    counted = _json(folder / store.COUNTS_FILE, problems)
+    return {part: flat for part, counts in counted.items() if (flat := _flat(_mapping(counts)))}
 
 
 def _flat(counts: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

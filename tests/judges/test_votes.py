@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfreward.judges.votes import judgement_id, make_judgement, read_vote
+from selfreward.judges.votes import judgement_id, make_judgement, read_vote, split_verdict
 from selfreward.records import Response, Vote
 
 RESPONSE = Response(
@@ -310,3 +310,17 @@ def test_a_judgement_is_named_after_its_judge_and_its_response() -> None:
     judgement = make_judgement(RESPONSE, votes(4), judge="m1")
     assert judgement.id == judgement_id("m1", "r1") != judgement_id("m2", "r1")
     assert judgement.id != judgement_id("m1", "r2")
+
+
+@pytest.mark.parametrize("text", READABLE)
+def test_a_judgement_that_ends_with_the_line_of_its_verdict_says_the_same(text: str) -> None:
+    reasons, verdict = split_verdict(text)
+    assert text.startswith(reasons + verdict)
+    assert read_vote(reasons + verdict, True).score == READABLE[text]
+    assert split_verdict(f"{text}\nThe next response is better.") == (reasons, verdict)
+
+
+def test_a_judgement_without_a_verdict_cannot_be_split() -> None:
+    for text in ("Good.", "Score: none"):
+        with pytest.raises(ValueError, match="without a verdict"):
+            split_verdict(text)
