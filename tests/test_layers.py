@@ -18,6 +18,8 @@ LAYERS = {
     "selfreward.store": 1,
     "selfreward.stamp": 1,
     "selfreward.chat": 1,
+    "selfreward.models": 1,
+    "selfreward.memory": 1,
     "selfreward.progress": 1,
     "selfreward.named": 1,
     "selfreward.templates": 1,

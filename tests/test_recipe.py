@@ -18,7 +18,6 @@ from selfreward.recipe import (
     flat,
     list_recipes,
     load_recipe,
-    resolve_model,
     schema,
     to_yaml,
 )
@@ -227,31 +226,6 @@ def test_a_run_folder_stands_for_its_recipe(tmp_path: Path) -> None:
 def test_the_schema_in_the_documents_is_the_codes() -> None:
     written = json.loads((ROOT / "docs" / "recipe.schema.json").read_text())
     assert written == schema(), "run `make docs`"
-
-
-def test_a_model_is_a_folder_with_a_config_and_safetensors(tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    with pytest.raises(BadInput, match="no such model folder"):
-        resolve_model(str(folder))
-    folder.mkdir()
-    with pytest.raises(BadInput, match=r"no config\.json.*nothing"):
-        resolve_model(str(folder))
-    (folder / "config.json").write_text("{}")
-    (folder / "pytorch_model.bin").touch()
-    with pytest.raises(BadInput, match=r"no \*\.safetensors.*pytorch_model\.bin"):
-        resolve_model(str(folder))
-    (folder / "model.safetensors").touch()
-    assert resolve_model(str(folder)) == str(folder)
-    with pytest.raises(BadInput, match="is a file"):
-        resolve_model(str(folder / "config.json"))
-
-
-def test_a_hub_name_is_passed_on_and_a_mistyped_folder_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert resolve_model("some-org/some-model-1b") == "some-org/some-model-1b"
-    (tmp_path / "models").mkdir()
-    with pytest.raises(BadInput, match="no such model folder"):
-        resolve_model("models/mine")
 
 
 def test_f07_code_names_no_model_or_data_set_on_a_hub() -> None:
