@@ -11,10 +11,10 @@ from pathlib import Path
 
 from selfreward import store
 from selfreward.errors import BadInput
+from selfreward.judges.llm import judge_prompt
 from selfreward.recipe import Recipe
 from selfreward.records import Example, Judgement, Prompt, RankedSet, digest
 from selfreward.responses import ranked_response_id
-from selfreward.templates import render
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def build_eft(
             continue
         counts["sets_kept"] += 1
         for judgement, vote in zip(judged, agreeing, strict=True):
-            prompt = render("judge", template, prompt=judgement.prompt, response=judgement.response)
+            prompt = judge_prompt(template, judgement.prompt, judgement.response, judgement.cut)
             example = Example(id=digest("eft", prompt), prompt=prompt, response=vote.text.strip(), source="eft")
             kept.append((example, vote.score or 0.0))
     thinned = _thin(kept, max_share)

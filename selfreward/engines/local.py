@@ -76,6 +76,10 @@ class LocalEngine:
         self._read(list(rows), answer)
         return answers
 
+    def room(self, prompts: Sequence[str]) -> list[int | None]:
+        """See `Engine`."""
+        return [self.context - len(chat.encode_prompt(self.tokenizer, prompt)) for prompt in prompts]
+
     @torch.inference_mode()
     def score_tokens(self, prompts: Sequence[str], candidates: Sequence[str]) -> list[list[float]]:
         """See `Engine`."""
