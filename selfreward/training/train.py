@@ -8,6 +8,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from selfreward.progress import Progress
 from selfreward.recipe import Dpo, Recipe, Sft, Training
 from selfreward.records import Lesson, digest, seed_of
 from selfreward.store import saving
+
+GENERATION_CONFIG = "generation_config.json"
 
 
 def train(
@@ -114,11 +117,12 @@ def _attempt(
     steps = shared.num_steps(len(rows), settings)
     with shared.scoring_labels_only(), progress.stage(f"train {folder.name}", steps, done) as advance:
         model = shared.load_model(models(lesson.start), settings.dropout, **frozen)
+        ours = deepcopy(tokenizer)  # TRL fills in a padding token where there is none; M_k keeps what M0 has
         set_seed(seed)  # an adapter begins with random numbers
         adapter = adapters.lora_config(recipe.adapter, model)
         if lesson.method == "sft":
             trainer: Any = sft.sft_trainer(
-                model, tokenizer, rows, settings, checkpoints, seed, training=training, adapter=adapter
+                model, ours, rows, settings, checkpoints, seed, training=training, adapter=adapter
             )
         else:
             if lesson.reference is None:
@@ -127,7 +131,7 @@ def _attempt(
             if adapter is None or lesson.reference != lesson.start:
                 reference = shared.load_model(models(lesson.reference), **frozen)
             trainer = dpo.dpo_trainer(
-                model, reference, tokenizer, rows, settings, checkpoints, seed, training=training, adapter=adapter
+                model, reference, ours, rows, settings, checkpoints, seed, training=training, adapter=adapter
             )
             del reference
             loss = dpo.first_loss(trainer)
@@ -140,13 +144,15 @@ def _attempt(
 
 
 def _save(model: Any, tokenizer: Any, start: str, finished: Path, trust_remote_code: bool) -> None:
-    """Writes the model folder, with the configuration of its start: that of training has dropout and no cache."""
+    """Writes the model folder, with the settings of its start: those of training have dropout, padding and no cache."""
     import torch
-    from transformers import AutoConfig
+    from transformers import AutoConfig, GenerationConfig
 
     if not all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters()):
         raise StageFailed("training ended in weights that are not finite", finished, "lower the learning rate")
     model.config = AutoConfig.from_pretrained(start, trust_remote_code=trust_remote_code)
+    if (Path(start) / GENERATION_CONFIG).is_file():
+        model.generation_config = GenerationConfig.from_pretrained(start)
     with saving(finished) as unfinished:
         model.save_pretrained(unfinished)
         tokenizer.save_pretrained(unfinished)
