@@ -34,6 +34,7 @@ LAYERS = {
     "selfreward.training": 5,
     "selfreward.evaluation": 5,
     "selfreward.ask": 6,
+    "selfreward.export": 6,
     "selfreward.loop": 6,
     "selfreward.report": 6,
     "selfreward.cli": 7,
