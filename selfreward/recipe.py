@@ -197,11 +197,11 @@ class Adapter(Section):
     kind: Literal["none", "lora", "qlora"] = cited(
         "none", "3.1.3 trains all weights; qlora holds those that stay as they are in 4 bits (arXiv 2305.14314)"
     )
-    rank: Count = cited(16, "arXiv 2405.09673, section 6: 16 is a good choice where memory is short")
-    alpha: Count = cited(32, "arXiv 2405.09673, section 6: twice the rank")
-    dropout: Dropout = cited(0.05, "arXiv 2305.14314, appendix B.2: 0.05 or 0.1 by size; of the adapter alone")
+    rank: Count = cited(16, "that of Zephyr 7B's recipes with adapters (alignment-handbook)")
+    alpha: Count = cited(16, "that of Zephyr 7B's recipes; the adapter is scaled by alpha / rank")
+    dropout: Dropout = cited(0.05, "that of Zephyr 7B's recipes; before the adapter alone")
     targets: Literal["all-linear"] | list[str] = cited(
-        "all-linear", "arXiv 2305.14314, section 4: all linear layers are needed; or names of modules"
+        "all-linear", "arXiv 2305.14314, section 4: adapters on all linear layers are needed; or names of modules"
     )
 
     @model_validator(mode="after")

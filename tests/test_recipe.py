@@ -181,7 +181,7 @@ def test_an_unknown_recipe_offers_the_nearest_and_a_missing_file_says_so(tmp_pat
 
 def test_every_shipped_recipe_is_valid_named_after_its_file_and_described() -> None:
     shipped = list_recipes()
-    assert {"micro", "micro-fast"} <= shipped.keys()
+    assert {"micro", "micro-fast", "paper", "llama-3.1-8b-lora", "meta-llama-8b-full", "qwen-0.5b"} <= shipped.keys()
     for name, line in shipped.items():
         assert load_recipe(name).name == name
         assert line
@@ -202,6 +202,18 @@ def test_what_a_shipped_recipe_changes_has_a_reason(name: str) -> None:
             if not explained and getattr(load_recipe(name), section).model_dump()[key.strip()] != defaults[path]:
                 bare.append(path)
     assert bare == []
+
+
+def test_the_papers_recipe_is_the_defaults_but_for_the_model_and_its_template() -> None:
+    changed = {line.partition(":")[0] for line in differences(Recipe(name="paper"), load_recipe("paper"))}
+    assert changed == {"model", "chat.template"}
+
+
+def test_settings_of_an_adapter_without_one_are_refused_not_ignored() -> None:
+    assert "adapter: its settings have no effect with kind: none" in fault({"adapter": {"rank": 8}})
+    assert Recipe.of({"name": "x", "adapter": {"kind": "lora", "rank": 8}}).adapter.rank == 8
+    with pytest.raises(BadInput, match="choose lora or qlora"):
+        load_recipe("llama-3.1-8b-lora", ["adapter.kind=none", "adapter.alpha=8"])
 
 
 @given(
