@@ -1,7 +1,8 @@
 """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685; QLoRA: Dettmers et al. 2023, arXiv 2305.14314), on PEFT.
 
 Every lesson gets an adapter of its own on top of the model it starts from, and M_k is written whole, the adapter merged
-into float32 weights: the next round, its reference model and every engine load it as they load any model.
+into float32 weights: the next round, its reference model and every engine load it as they load any model. With QLoRA the
+weights that the adapter joins are those it was trained beside, rounded to 4 bits, so that M_k is what was trained.
 """
 
 from importlib.util import find_spec
@@ -67,13 +68,15 @@ def quantization(adapter: Adapter, dtype: Any) -> Any | None:
 
 
 def merged(trained: Any, start: Any) -> Any:
-    """`start`, the model in float32 that the lesson began with, with the adapter of `trained` added to its weights.
+    """`start`, the model that the lesson began with, in float32, with the adapter of `trained` added to its weights.
 
-    StageFailed unless the adapter that is merged is the one that was trained, changes the logits, and the merged model
+    `start` is quantised as it was for training, or not at all. StageFailed unless the adapter that is merged is the one that was trained, changes the logits, and the merged model
     gives the logits of start and adapter.
     """
     from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
+    if getattr(start, "is_quantized", False):
+        start = start.dequantize().float()
     learnt = {name: values.detach().float().cpu() for name, values in get_peft_model_state_dict(trained).items()}
     before = _logits(start)
     adapted = get_peft_model(start, trained.peft_config["default"])

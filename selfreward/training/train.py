@@ -91,7 +91,9 @@ def _fit(
     if device_batch < first:
         log(device_batch=device_batch)
     if recipe.adapter.kind != "none":
-        model = adapters.merged(model, shared.load_model(start, trust_remote_code=trusted))
+        quantization = adapters.quantization(recipe.adapter, "float32")
+        base = shared.load_model(start, trust_remote_code=trusted, quantization=quantization, device_map="cpu")
+        model = adapters.merged(model, base)
     return model, tokenizer
 
 

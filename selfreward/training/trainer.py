@@ -39,6 +39,7 @@ def load_model(
     trust_remote_code: bool = False,
     dtype: torch.dtype = torch.float32,
     quantization: Any | None = None,
+    device_map: str | None = None,
 ) -> Any:
     """The causal language model of a folder, with `dropout` wherever its architecture has any.
 
@@ -59,6 +60,7 @@ def load_model(
         config=config,
         dtype=dtype,
         quantization_config=quantization,
+        device_map=device_map,
         use_safetensors=True,
         trust_remote_code=trust_remote_code,
         local_files_only=True,

@@ -296,3 +296,17 @@ def test_qlora_holds_weights_in_four_bits_as_published() -> None:
     made = adapters.quantization(Adapter(kind="qlora"), torch.bfloat16)
     assert (made.load_in_4bit, made.bnb_4bit_quant_type, made.bnb_4bit_use_double_quant) == (True, "nf4", True)
     assert made.bnb_4bit_compute_dtype is torch.bfloat16
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # bitsandbytes' kernels for processors are not made for training
+def test_f06_with_qlora_the_model_on_disk_is_the_one_in_four_bits_that_was_trained(
+    taught: Any, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("bitsandbytes", reason="QLoRA needs the extra [qlora]", exc_type=ImportError)
+    merge, in_memory = adapters.merged, []
+    monkeypatch.setattr(adapters, "merged", lambda t, start: in_memory.append(logits(t)) or merge(t, start))
+    folder, logged = taught(DPO, adapter={**LORA, "kind": "qlora"})
+    assert next(line["first_loss"] for line in logged if "first_loss" in line) == pytest.approx(math.log(2), abs=1e-3)
+    apart = (of(folder) - in_memory[0]).abs().max() / in_memory[0].abs().max()
+    assert apart < 0.05  # the adapter is trained in bfloat16; weights that were not rounded to 4 bits are further off
+    assert "quantization_config" not in (folder / "config.json").read_text()
