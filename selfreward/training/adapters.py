@@ -70,8 +70,8 @@ def quantization(adapter: Adapter, dtype: Any) -> Any | None:
 def merged(trained: Any, start: Any) -> Any:
     """`start`, the model that the lesson began with, in float32, with the adapter of `trained` added to its weights.
 
-    `start` is quantised as it was for training, or not at all. StageFailed unless the adapter that is merged is the one that was trained, changes the logits, and the merged model
-    gives the logits of start and adapter.
+    `start` is quantised as it was for training, or not at all. StageFailed unless the adapter that is merged is the one
+    that was trained, changes the logits, and the merged model gives the logits of start and adapter.
     """
     from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
