@@ -4,20 +4,44 @@ Sampling and training call the same functions, so the ids of a prompt at samplin
 What a person or a model wrote is encoded as plain text: a template token inside it never becomes a control token.
 """
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from selfreward.errors import BadInput
+
 _PLACEHOLDER = "\ue000content\ue000"  # private-use characters: no template and no person writes them
 
+# Some templates ask for today's date. What was sampled yesterday is trained on today: the date stands still.
+_CLOCK, _DATE = "strftime_now", "26 Jul 2024"
+_STOPPED_CLOCK = f"{{%- macro {_CLOCK}(format) -%}}{_DATE}{{%- endmacro -%}}"
+_CONTROL = re.compile(r"<\|\w+\|>")  # how the shipped templates, and most others, write control tokens
 
-def load_tokenizer(folder: str | Path) -> Any:
-    """The tokenizer of a model folder (or hub name). ValueError when it has no chat template."""
+
+def load_tokenizer(folder: str | Path, trust_remote_code: bool = False) -> Any:
+    """The tokenizer of a model folder, with one chat template that says the same every day.
+
+    BadInput when it has none, or several and no default, and when the template's control tokens are not its own.
+    """
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
-    if not tokenizer.chat_template:
-        raise ValueError(f"{folder}: the tokenizer has no chat template, so prompts cannot be put into turns")
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
+    template = tokenizer.chat_template
+    if isinstance(template, dict):
+        if "default" not in template:
+            what = f"it has the chat templates {', '.join(sorted(template))} and none is the default"
+            raise BadInput(what, folder, "keep one of them in the folder, as chat_template.jinja")
+        template = template["default"]
+    if not template:
+        raise BadInput("the tokenizer has no chat template, so prompts cannot be put into turns", folder)
+    strange = sorted({token for token in _CONTROL.findall(template) if len(_encode(tokenizer, token)) != 1})
+    if strange:
+        what = f"the chat template needs {' '.join(strange)}, which the tokenizer does not know as tokens"
+        raise BadInput(what, folder, "name another in chat.template: plain needs none")
+    if _CLOCK in template and not template.startswith(_STOPPED_CLOCK):
+        template = _STOPPED_CLOCK + template
+    tokenizer.chat_template = template
     return tokenizer
 
 

@@ -70,6 +70,13 @@ def _exit_codes(on_interrupt: str = "interrupted") -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _warn_of_code(recipe: Any) -> None:
+    """Says aloud, whatever else is to be quiet, that a model's own code will run."""
+    if recipe.engine.trust_remote_code:
+        what = f"engine.trust_remote_code: Python code that comes with {recipe.model} runs with all your rights"
+        typer.echo(f"warning: {what}", err=True)
+
+
 def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
@@ -107,6 +114,7 @@ def run(
         loaded = load_recipe(recipe, changes)
         is_run = (Path(recipe) / RECIPE_FILE).is_file()
         folder = to or (Path(recipe) if is_run else Path("runs") / loaded.name)
+        _warn_of_code(loaded)
     with _exit_codes(f"interrupted; continue with: selfreward run {folder}"):
         from selfreward.loop import run as run_loop
 
@@ -196,6 +204,18 @@ def chat(
                 print(answer(run, name, line.strip()), flush=True)
 
 
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(metavar="RUN/MODEL", help="A model of a run, as runs/micro/m3.")],
+    target: Annotated[Path, typer.Argument(help="The folder to write; it must not exist.")],
+) -> None:
+    """Write a model of a run as a plain transformers folder, with a model card."""
+    with _exit_codes():
+        from selfreward.export import export as write
+
+        typer.echo(f"{write(model, target)}")
+
+
 def _next_line() -> str | None:
     """The next line of a person or a pipe; None at the end."""
     try:
@@ -211,6 +231,7 @@ def _model(run: Path, name: str | None) -> str:
     folder = RunFolder(run)
     chosen = name or folder.models()[-1]
     folder.model_path(chosen)
+    _warn_of_code(folder.recipe())
     return chosen
 
 

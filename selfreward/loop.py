@@ -19,6 +19,7 @@ from selfreward.seeds import Seeds, build_eft, load_seeds, write_seeds
 from selfreward.store import RunFolder, model_name, open_run
 from selfreward.strategies import STRATEGIES
 from selfreward.templates import render
+from selfreward.training.adapters import check_adapter
 from selfreward.training.train import train
 
 
@@ -90,5 +91,6 @@ def check(recipe: Recipe) -> None:
     """BadInput for what a recipe names and there is not, before any work is done."""
     find_engine(recipe.engine.name)
     open_judge(recipe.judge.name)
+    check_adapter(recipe.adapter)
     render("judge", recipe.judge.template, prompt="", response="")
     render("prompts", recipe.prompts.template, tasks=[""])

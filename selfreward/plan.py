@@ -14,7 +14,8 @@ from typing import Any
 
 from selfreward import store
 from selfreward.errors import BadInput, nearest
-from selfreward.recipe import Recipe, Shape, resolve_model
+from selfreward.models import is_hub_name, resolve_model
+from selfreward.recipe import Recipe, Shape
 from selfreward.templates import render
 
 TRAIN_EFFICIENCY, GENERATE_EFFICIENCY = 0.40, 0.45  # shares of the peak
@@ -72,7 +73,7 @@ def plan(recipe: Recipe, hardware: Hardware | None = None) -> dict[str, Any]:
     `hardware` is that of `recipe.plan` where none is given. BadInput where the model's shape or the hardware is unknown.
     """
     hardware = hardware or hardware_named(recipe.plan.hardware)
-    shape = recipe.plan.shape or shape_of(resolve_model(recipe.model))
+    shape = recipe.plan.shape or shape_of(recipe.model)
     estimator = _Estimator(recipe, shape, hardware)
     stages = estimator.stages()
     total = {
@@ -143,16 +144,16 @@ def measure() -> Hardware:
 
 
 def shape_of(model: str) -> Shape:
-    """The shape of a model folder, read from its config and the headers of its weights.
+    """The shape of a model that is on this disk, read from its config and the headers of its weights.
 
     BadInput for a hub name, whose shape the recipe must give (`plan.shape`), and for a config without the usual names.
     """
-    folder = Path(model)
-    if not folder.is_dir():
+    if is_hub_name(model):
         todo = "give plan.shape: parameters, layers, width, kv_width, vocabulary"
         raise BadInput("the shape of a hub model is not known before it is loaded", model, todo)
     from safetensors import safe_open
 
+    folder = Path(resolve_model(model))
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     parameters = 0
     for file in sorted(folder.glob("*.safetensors")):

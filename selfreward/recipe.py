@@ -4,7 +4,6 @@ Unknown keys fail and offer the nearest name. YAML in, JSON Schema out. Sections
 Language Models, Yuan et al. 2024, arXiv 2401.10020; "not stated" means that the paper gives no value.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -27,7 +26,6 @@ from selfreward.errors import BadInput, nearest
 
 _PACKAGE = Path(__file__).parent
 _SHIPPED = _PACKAGE / "recipes"
-_EMBEDDED = {"micro-m0": _PACKAGE / "micro" / "m0"}
 RECIPE_FILE = "recipe.yaml"  # in a run folder
 
 
@@ -55,6 +53,14 @@ class Section(BaseModel):
     """Frozen and strict; numbers written as text (`1e-6` in YAML) are read as the numbers they are."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Chat(Section):
+    """How prompts are put into turns. The paper does not print its template."""
+
+    template: str | None = cited(
+        None, "none: the model's own; a model without one needs a shipped template or a .jinja file"
+    )
 
 
 Form = Literal[
@@ -204,6 +210,10 @@ class Judge(Section):
     top_p: Share = cited(0.9, "3.1.3: the settings of the candidates")
     max_tokens: Count = cited(256, "a justification has at most 100 words (figure 2)")
     quorum: Count = cited(1, "not stated; readable votes that a response must have to be scored at all")
+    too_long: Literal["refuse", "truncate"] = cited(
+        "refuse",
+        "not stated; a response too long for the judge's context gets no score, or is cut where the judge sees it",
+    )
 
     @field_validator("quorum")
     @classmethod
@@ -247,14 +257,48 @@ class Dpo(Section):
     _falling = field_validator("final_lr")(_final_rate)
 
 
+class Training(Section):
+    """How the trainer uses the machine. The paper has no part in it."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = cited(
+        "auto", "of the arithmetic: bfloat16 on a GPU, float32 on a CPU; weights that are trained stay in float32"
+    )
+    device_batch: Count | None = cited(
+        None, "rows on the device at once, the others of a batch follow; none: all, halved until they fit"
+    )
+
+
+class Adapter(Section):
+    """Low-rank adapters (LoRA, arXiv 2106.09685) in place of training all weights, as the paper does."""
+
+    kind: Literal["none", "lora", "qlora"] = cited(
+        "none", "3.1.3 trains all weights; qlora holds those that stay as they are in 4 bits (arXiv 2305.14314)"
+    )
+    rank: Count = cited(16, "that of Zephyr 7B's recipes with adapters (alignment-handbook)")
+    alpha: Count = cited(16, "that of Zephyr 7B's recipes; the adapter is scaled by alpha / rank")
+    dropout: Dropout = cited(0.05, "that of Zephyr 7B's recipes; before the adapter alone")
+    targets: Literal["all-linear"] | list[str] = cited(
+        "all-linear", "arXiv 2305.14314, section 4: adapters on all linear layers are needed; or names of modules"
+    )
+
+    @model_validator(mode="after")
+    def _settings_have_an_adapter(self) -> Self:
+        if self.kind == "none" and self != Adapter.model_construct():
+            raise ValueError("its settings have no effect with kind: none; choose lora or qlora")
+        return self
+
+
 class EngineOptions(Section):
     """What turns prompts into completions. A matter of the machine, so the paper has no part in it."""
 
     name: str = cited("local", "local: weights in this process; or package.module:function")
     batch_size: Count = cited(64, "prompt rows decoded at once; no sample depends on it")
-    dtype: Literal["auto", "float32", "bfloat16"] = cited("auto", "bfloat16 on a GPU, float32 on a CPU")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = cited("auto", "bfloat16 on a GPU, float32 on a CPU")
     device: Literal["auto", "cpu", "cuda"] = cited("auto", "the GPU where there is one")
     threads: Count | None = cited(None, "CPU threads; none leaves it to torch")
+    trust_remote_code: bool = cited(
+        False, "whether Python code in the model's folder may run, in sampling and in training; it can do anything"
+    )
 
 
 class Evaluation(Section):
@@ -301,6 +345,8 @@ class Recipe(Section):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="letters, digits, dot, dash; names the run folder"
     )
     model: str = cited("micro-m0", "M0: micro-m0 (embedded), a folder of safetensors, or org/name on the hub")
+    revision: str | None = cited(None, "commit, tag or branch of a hub model; none: main. The stamp holds the commit")
+    chat: Chat = cited(Chat(), Chat.__doc__ or "")
     rounds: Count = cited(2, "section 3: two rounds of DPO, which make M2 and M3")
     strategy: str = cited("self_rewarding", "section 2; other strategies turn a round into another lesson")
     seed: Whole = cited(0, "every random choice follows from it and from content")
@@ -311,6 +357,8 @@ class Recipe(Section):
     judge: Judge = cited(Judge(), Judge.__doc__ or "")
     sft: Sft = cited(Sft(), Sft.__doc__ or "")
     dpo: Dpo = cited(Dpo(), Dpo.__doc__ or "")
+    training: Training = cited(Training(), Training.__doc__ or "")
+    adapter: Adapter = cited(Adapter(), Adapter.__doc__ or "")
     engine: EngineOptions = cited(EngineOptions(), EngineOptions.__doc__ or "")
     evaluation: Evaluation = cited(Evaluation(), Evaluation.__doc__ or "")
     plan: Plan = cited(Plan(), Plan.__doc__ or "")
@@ -474,30 +522,3 @@ def to_yaml(recipe: Recipe) -> str:
 def schema() -> dict[str, Any]:
     """The JSON Schema of a recipe, with the source of every default as its description."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}
-
-
-def resolve_model(model: str) -> str:
-    """What a loader is given for `recipe.model`: a folder with a config and safetensors, or a hub name as it is.
-
-    `org/name` is taken for a hub name where neither it nor a folder `org` exists here. BadInput says what was found.
-    """
-    path = _EMBEDDED.get(model, Path(model).expanduser())
-    is_hub_name = re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", model) is not None
-    if is_hub_name and not path.exists() and not path.parent.exists():
-        return model
-    if not path.is_dir():
-        what = "is a file, a model is a folder" if path.exists() else "no such model folder"
-        raise BadInput(what, path, "give micro-m0, a folder, or org/name on the hub")
-    if not (path / "config.json").is_file():
-        raise BadInput("not a model: it has no config.json", path, f"it holds {_contents(path)}")
-    if not any(path.glob("*.safetensors")):
-        old = any(path.glob("*.bin")) or any(path.glob("*.pt"))
-        todo = "save it again with save_pretrained(safe_serialization=True)" if old else "give a folder with weights"
-        raise BadInput(f"no *.safetensors in it: it holds {_contents(path)}", path, todo)
-    return str(path)
-
-
-def _contents(folder: Path) -> str:
-    """The first names in a folder, for a message."""
-    names = sorted(entry.name for entry in folder.iterdir())
-    return (", ".join(names[:6]) + (" ..." if len(names) > 6 else "")) or "nothing"

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-VoteFault = Literal["unreadable", "truncated", "out_of_range"]
+VoteFault = Literal["unreadable", "truncated", "out_of_range", "too_long"]
 
 
 def digest(*parts: object) -> str:
@@ -86,6 +86,7 @@ class Judgement(Record):
     votes: tuple[Vote, ...]
     score: float | None  # mean of the readable votes, points 0..5; None below the quorum
     coverage: float = Field(ge=0, le=1)  # share of votes that could be read
+    cut: int = Field(0, ge=0)  # characters at the response's end that the judge was not shown: no room in its context
 
 
 class Pair(Record):

@@ -157,6 +157,11 @@ class Round:
         )
         votes: Counter[str] = Counter(vote.fault or "read" for judgement in judgements for vote in judgement.votes)
         self.counts["votes"] = dict(votes)
+        self.counts["judgements"] = {
+            "judgements": len(judgements),
+            "unscored": sum(judgement.score is None for judgement in judgements),
+            "of_cut_responses": sum(judgement.cut > 0 for judgement in judgements),
+        }
         return judgements
 
     def dpo_lesson(self, pairing: Pairing) -> Lesson:

@@ -16,7 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("torch", "transformers", "trl", "datasets", "accelerate", "tokenizers", "safetensors", "pydantic", "numpy")
+_PACKAGES = ("torch", "transformers", "trl", "datasets", "accelerate", "peft", "tokenizers", "safetensors", "pydantic",
+             "numpy")  # fmt: skip
 
 
 def stamp(command: Sequence[str] | None = None) -> dict[str, Any]:

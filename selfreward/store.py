@@ -19,10 +19,12 @@ from typing import IO, Any, TypeVar, cast
 from pydantic import ValidationError
 
 from selfreward.errors import BadInput, StageFailed, nearest
+from selfreward.models import has_chat_template, is_hub_name, link_with_template, resolve_model
 from selfreward.progress import Progress
-from selfreward.recipe import RECIPE_FILE, Recipe, differences, load_recipe, resolve_model, to_yaml
+from selfreward.recipe import RECIPE_FILE, Recipe, differences, load_recipe, to_yaml
 from selfreward.records import Record
 from selfreward.stamp import stamp, weight_hashes
+from selfreward.templates import source, template_names
 
 # In the run folder
 STAMP_FILE = "stamp.json"
@@ -30,6 +32,7 @@ METRICS_FILE = "metrics.jsonl"
 LOCK_FILE = "run.lock"
 REPORT_FILE = "report.html"
 LOGS_FOLDER = "logs"
+BASE_FOLDER = "base"  # M0 with the chat template that the recipe names, where it has none
 # In seed/
 SEED_FOLDER = "seed"
 IFT_FILE = "ift.jsonl"
@@ -50,8 +53,8 @@ EVAL_JUDGEMENTS_FILE = "eval_judgements.jsonl"
 EFT_JUDGEMENTS_FILE = "eft_judgements.jsonl"
 MODEL_FOLDER = "model"
 
-# No sample depends on these, so a run may go on with other values (smaller batches after running out of memory).
-_FREE_TO_CHANGE = ("engine.batch_size:", "engine.threads:")
+# Nothing but rounding depends on these, so a run may go on with other values (smaller batches after running out of memory).
+_FREE_TO_CHANGE = ("engine.batch_size:", "engine.threads:", "training.device_batch:")
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
@@ -302,12 +305,39 @@ class RunFolder:
         if name not in self.models():
             hint = nearest(name, self.models())
             raise BadInput(f"no model {name!r} in this run", self.path, hint)
-        return resolve_model(self.recipe().model) if name == "m0" else str(self.path / name / MODEL_FOLDER)
+        return self._m0() if name == "m0" else str(self.path / name / MODEL_FOLDER)
+
+    def _m0(self) -> str:
+        """The folder of M0: with the run's chat template if there is one, else its own; a hub model's at its commit."""
+        if (self.path / BASE_FOLDER).is_dir():
+            return str(self.path / BASE_FOLDER)
+        return base_model(self.recipe(), self.path)
 
     def log(self, **scalars: Any) -> None:
         """Adds one line to the metrics, with the time."""
         line = {"time": round(time.time(), 3), **_plain(scalars)}
         _append(self.metrics, [json.dumps(line, ensure_ascii=False, allow_nan=False)])
+
+
+def base_model(recipe: Recipe, run: Path) -> str:
+    """The folder of `recipe.model`; of a hub model, at the commit with which the run was started, if it was."""
+    revision = recipe.revision
+    if (run / STAMP_FILE).is_file():
+        revision = read_json(run / STAMP_FILE).get("commit") or revision
+    return resolve_model(recipe.model, revision, recipe.engine.trust_remote_code)
+
+
+def _template_of(recipe: Recipe, model: str) -> str | None:
+    """The chat template that M0 has to be given; BadInput where it needs one and the recipe names none, or has its own."""
+    name, has_one = recipe.chat.template, has_chat_template(model)
+    if name is None and not has_one:
+        names = ", ".join(template_names("chat"))
+        raise BadInput("has no chat template", recipe.model, f"set chat.template to a .jinja file or one of: {names}")
+    if name is None:
+        return None
+    if has_one:
+        raise BadInput(f"is {name!r}, but {recipe.model} has a template of its own", "chat.template", "leave it out")
+    return source("chat", name)
 
 
 def _check_usable(path: Path) -> None:
@@ -381,8 +411,9 @@ def open_run(path: str | Path, recipe: Recipe, command: Sequence[str] | None = N
     launch writes recipe.yaml and stamp.json; every launch writes logs/attempt_N (stamp, recipe, log).
     """
     run = RunFolder(path)
-    model = resolve_model(recipe.model)
     _check_usable(run.path)
+    model = base_model(recipe, run.path)
+    template = _template_of(recipe, model)
     try:
         run.path.mkdir(parents=True, exist_ok=True)
         (run.path / LOCK_FILE).touch()
@@ -393,8 +424,13 @@ def open_run(path: str | Path, recipe: Recipe, command: Sequence[str] | None = N
         if (run.path / RECIPE_FILE).exists():
             _same_recipe(run.path, recipe)
         else:
-            write_json(run.path / STAMP_FILE, {**launch, "model": recipe.model, "weights": weight_hashes(model)})
+            commit = Path(model).name if is_hub_name(recipe.model) else None
+            made_of = {"model": recipe.model, "commit": commit, "weights": weight_hashes(model)}
+            write_json(run.path / STAMP_FILE, {**launch, **made_of})
             write_text(run.path / RECIPE_FILE, to_yaml(recipe))
+        if template is not None and not (run.path / BASE_FOLDER).exists():
+            with saving(run.path / BASE_FOLDER) as unfinished:
+                link_with_template(model, template, unfinished)
         with _writing(run.path):
             attempt = _next_attempt(run.path)
         write_json(attempt / STAMP_FILE, launch)

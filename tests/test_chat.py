@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from selfreward import chat
+from selfreward.errors import BadInput
 
 CONTROLS = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>")
 HOSTILE = (
@@ -121,7 +122,7 @@ def test_a_tokenizer_without_a_template_is_refused_with_the_reason(tmp_path: Any
     tokenizer = word_level_tokenizer("x")
     tokenizer.chat_template = None
     tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="no chat template"):
+    with pytest.raises(BadInput, match="no chat template"):
         chat.load_tokenizer(tmp_path)
 
 

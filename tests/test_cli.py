@@ -176,6 +176,14 @@ def test_the_newest_model_judges_unless_another_is_named(stage: Stage, finished:
     assert stage.asked == [(Path("runs/x"), "m2", "p", "r", 3), (Path("runs/x"), "m1", "p", "r", 2)]
 
 
+def test_code_that_comes_with_a_model_is_said_aloud_even_when_quiet(stage: Stage, finished: Path) -> None:
+    trusting = ["--set", "engine.trust_remote_code=true"]
+    said = CLI.invoke(app, ["run", "micro", "--quiet", *trusting]).stderr
+    assert "warning: engine.trust_remote_code: Python code that comes with micro-m0 runs" in said
+    (finished / "recipe.yaml").write_text(to_yaml(load_recipe("micro", ["engine.trust_remote_code=true"])))
+    assert "warning" in CLI.invoke(app, ["chat", "runs/x", "--prompt", "hi"]).stderr
+
+
 def test_chat_answers_once_or_line_by_line(stage: Stage, finished: Path) -> None:
     assert CLI.invoke(app, ["chat", "runs/x", "--prompt", "[b]hi[/b]"]).stdout == "m2 says [b]hi[/b]\n"
     result = CLI.invoke(app, ["chat", "runs/x", "--model", "m1"], input="one\n\n two \n")
@@ -192,6 +200,6 @@ def test_recipes_are_listed_shown_and_described(tmp_path: Path) -> None:
 
 
 def test_every_command_explains_itself() -> None:
-    for command in ([], ["run"], ["show"], ["judge"], ["chat"], ["recipes"], ["recipes", "show"]):
+    for command in ([], ["run"], ["show"], ["judge"], ["chat"], ["export"], ["recipes"], ["recipes", "show"]):
         result = CLI.invoke(app, [*command, "--help"])
         assert result.exit_code == 0 and "Usage" in result.stdout

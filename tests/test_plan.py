@@ -4,14 +4,16 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 from selfreward import plan as planning
 from selfreward.cli import app
 from selfreward.errors import BadInput
 from selfreward.plan import HARDWARE, Hardware, beside, plan, shape_of
-from selfreward.recipe import Recipe, load_recipe, resolve_model
+from selfreward.recipe import Recipe, load_recipe
 
 SLOW = Hardware("slow", flops=1e10, bandwidth=1e9, memory_bytes=1e9, op_s=0.0, weight_bytes=4)
 LLAMA_70B = "{parameters: 68976648192, layers: 80, width: 8192, kv_width: 1024, vocabulary: 32000}"
@@ -38,8 +40,8 @@ def test_without_an_eft_seed_nothing_is_judged_for_one() -> None:
 
 
 def test_the_shape_of_m0_is_read_from_its_headers() -> None:
-    shape = shape_of(resolve_model("micro-m0"))
-    assert (shape.parameters, shape.layers, shape.width, shape.kv_width) == (673_536, 4, 128, 64)
+    shape = shape_of("micro-m0")
+    assert (shape.parameters, shape.layers, shape.width, shape.kv_width) == (674_304, 4, 128, 64)
 
 
 def test_tokens_are_counted_by_hand() -> None:
@@ -97,6 +99,7 @@ def test_unknown_hardware_and_an_unknown_shape_are_one_line_each(tmp_path: Path)
     with pytest.raises(BadInput, match=r"plan\.shape"):
         plan(micro("model=some-org/some-model"), SLOW)
     (tmp_path / "config.json").write_text('{"model_type": "rwkv"}')
+    save_file({"a": np.zeros((2, 3), np.float32)}, tmp_path / "model.safetensors")
     with pytest.raises(BadInput, match=r"num_attention_heads.*plan\.shape"):
         shape_of(str(tmp_path))
 

@@ -19,7 +19,6 @@ from selfreward.recipe import (
     flat,
     list_recipes,
     load_recipe,
-    resolve_model,
     schema,
     to_yaml,
 )
@@ -241,7 +240,7 @@ def test_an_unknown_recipe_offers_the_nearest_and_a_missing_file_says_so(tmp_pat
 
 def test_every_shipped_recipe_is_valid_named_after_its_file_and_described() -> None:
     shipped = list_recipes()
-    assert {"micro", "micro-fast"} <= shipped.keys()
+    assert {"micro", "micro-fast", "paper", "llama-3.1-8b-lora", "meta-llama-8b-full", "qwen-0.5b"} <= shipped.keys()
     for name, line in shipped.items():
         assert load_recipe(name).name == name
         assert line
@@ -255,13 +254,25 @@ def test_what_a_shipped_recipe_changes_has_a_reason(name: str) -> None:
     for line in (PACKAGE / "recipes" / f"{name}.yaml").read_text().splitlines():
         key, _, rest = line.partition(":")
         if not line.startswith(" "):
-            section, explained = key, False
+            section, explained = key, "#" in rest
         else:
             explained = explained or "#" in rest
             path = f"{section}.{key.strip()}"
             if not explained and getattr(load_recipe(name), section).model_dump()[key.strip()] != defaults[path]:
                 bare.append(path)
     assert bare == []
+
+
+def test_the_papers_recipe_is_the_defaults_but_for_the_model_and_its_template() -> None:
+    changed = {line.partition(":")[0] for line in differences(Recipe(name="paper"), load_recipe("paper"))}
+    assert {path for path in changed if not path.startswith("plan.")} == {"model", "chat.template", "seeds.source"}
+
+
+def test_settings_of_an_adapter_without_one_are_refused_not_ignored() -> None:
+    assert "adapter: its settings have no effect with kind: none" in fault({"adapter": {"rank": 8}})
+    assert Recipe.of({"name": "x", "adapter": {"kind": "lora", "rank": 8}}).adapter.rank == 8
+    with pytest.raises(BadInput, match="choose lora or qlora"):
+        load_recipe("llama-3.1-8b-lora", ["adapter.kind=none", "adapter.alpha=8"])
 
 
 @given(
@@ -286,31 +297,6 @@ def test_a_run_folder_stands_for_its_recipe(tmp_path: Path) -> None:
 def test_the_schema_in_the_documents_is_the_codes() -> None:
     written = json.loads((ROOT / "docs" / "recipe.schema.json").read_text())
     assert written == schema(), "run `make docs`"
-
-
-def test_a_model_is_a_folder_with_a_config_and_safetensors(tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    with pytest.raises(BadInput, match="no such model folder"):
-        resolve_model(str(folder))
-    folder.mkdir()
-    with pytest.raises(BadInput, match=r"no config\.json.*nothing"):
-        resolve_model(str(folder))
-    (folder / "config.json").write_text("{}")
-    (folder / "pytorch_model.bin").touch()
-    with pytest.raises(BadInput, match=r"no \*\.safetensors.*pytorch_model\.bin"):
-        resolve_model(str(folder))
-    (folder / "model.safetensors").touch()
-    assert resolve_model(str(folder)) == str(folder)
-    with pytest.raises(BadInput, match="is a file"):
-        resolve_model(str(folder / "config.json"))
-
-
-def test_a_hub_name_is_passed_on_and_a_mistyped_folder_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert resolve_model("some-org/some-model-1b") == "some-org/some-model-1b"
-    (tmp_path / "models").mkdir()
-    with pytest.raises(BadInput, match="no such model folder"):
-        resolve_model("models/mine")
 
 
 def test_f07_code_names_no_model_or_data_set_on_a_hub() -> None:

@@ -90,6 +90,17 @@ def row_of(text: str, *starts: str) -> list[str]:
     return next(row for row in rows if row[: len(starts)] == list(starts))
 
 
+def test_f17_rows_too_long_to_be_trained_on_are_shown(run: Path) -> None:
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('ples", "seconds": 1}\n')
+        for num_dropped in (9, 4):  # a run that was interrupted counts once more
+            row = {"model": "m1", "method": "sft", "num_rows": 100, "num_dropped": num_dropped, "num_steps": 7}
+            file.write(json.dumps(row) + "\n")
+    assert tables(run)["counts"]["m1"]["training/too_long"] == 4
+    assert row_of(printed(run), "training: too long") == ["training: too long", "-", "4", "-"]
+    assert row_of(printed(run), "training: rows") == ["training: rows", "-", "100", "-"]
+
+
 def test_models_stand_in_the_order_of_their_making(run: Path) -> None:
     for name in ("m10", "m3", "logs", "m2.tmp"):
         (run / name).mkdir()

@@ -42,6 +42,7 @@ def model(tmp_path: Path) -> str:
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
     return str(folder)
 
 

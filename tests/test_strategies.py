@@ -112,7 +112,8 @@ def test_every_stage_counts_what_it_made_and_what_it_dropped(new_round: Callable
     round_ = new_round()
     lesson = self_rewarding(round_)
     counts = round_.counts
-    assert set(counts) == {"prompts", "responses", "votes", "pairs"}
+    assert set(counts) == {"prompts", "responses", "votes", "judgements", "pairs"}
+    assert counts["judgements"]["judgements"] == 48 and counts["judgements"]["of_cut_responses"] == 0
     assert counts["prompts"]["accepted"] == 12
     assert counts["responses"] == {"responses": 48, "unfinished": 0}
     assert sum(counts["votes"].values()) == 48 * 3 and counts["votes"]["unreadable"] > 0
@@ -215,12 +216,29 @@ def test_f17_a_judge_prompt_that_does_not_fit_is_counted_and_never_scored(new_ro
     round_.engines.engine = Narrow(support_engines.said)  # type: ignore[attr-defined]
     lesson = self_rewarding(round_)
     judgements = store.read(round_.folder / store.JUDGEMENTS_FILE, Judgement)
-    unscored = {j.response_id for j in judgements if {vote.fault for vote in j.votes} == {"truncated"}}
+    unscored = {j.response_id for j in judgements if {vote.fault for vote in j.votes} == {"too_long"}}
     assert 0 < len(unscored) < len(judgements)
     assert all(j.score is None and j.coverage == 0 for j in judgements if j.response_id in unscored)
-    assert round_.counts["votes"]["truncated"] == 3 * len(unscored)
+    assert round_.counts["votes"]["too_long"] == 3 * len(unscored)
+    assert round_.counts["judgements"]["unscored"] >= len(unscored)
     assert round_.counts["pairs"]["unscored_responses"] >= len(unscored)
     assert not {p.chosen_id for p in lesson.pairs} & unscored and not {p.rejected_id for p in lesson.pairs} & unscored
+
+
+def test_f17_responses_that_were_cut_for_the_judge_are_counted_and_keep_their_whole_text(
+    new_round: Callable[..., Round],
+) -> None:
+    def said(prompt: str) -> Any:
+        return ["Fine. Score: 3", "Good. Score: 4"] if prompt.startswith("Review") else ["word " * 20]
+
+    round_ = new_round(recipe=changed("judge", too_long="truncate", max_tokens=5))
+    prompts = round_.new_prompts()
+    round_.engines.engine = ScriptedEngine(said, context=74)  # type: ignore[attr-defined]
+    judgements = round_.judge(round_.sample(prompts))
+    cut = [judgement for judgement in judgements if judgement.cut]
+    assert 0 < len(cut) < len(judgements) and all(judgement.score is not None for judgement in judgements)
+    assert round_.counts["judgements"]["of_cut_responses"] == len(cut)
+    assert {judgement.response for judgement in cut} == {"word " * 20}
 
 
 def test_f19_f20_lines_of_a_file_in_another_order_change_nothing(new_round: Callable[..., Round]) -> None:

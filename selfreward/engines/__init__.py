@@ -22,6 +22,7 @@ def _local(options: EngineOptions, model_folder: str | Path) -> Engine:
         dtype=options.dtype,
         device=options.device,
         threads=options.threads,
+        trust_remote_code=options.trust_remote_code,
     )
 
 

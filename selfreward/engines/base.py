@@ -39,7 +39,7 @@ class Completion:
 
     text: str
     num_tokens: int  # tokens drawn, the end token included
-    finished: bool  # False: cut at max_tokens or at the end of the model's context
+    finished: bool  # False: cut at max_tokens or, with fewer tokens than that, at the end of the model's context
 
 
 class Engine(Protocol):
@@ -50,6 +50,10 @@ class Engine(Protocol):
 
         A prompt that leaves no room in the model's context gets empty, unfinished ones.
         """
+        ...
+
+    def room(self, prompts: Sequence[str]) -> list[int | None]:
+        """Tokens that the model's context leaves for an answer to each prompt, below 1 for none; None: not known."""
         ...
 
     def score_tokens(self, prompts: Sequence[str], candidates: Sequence[str]) -> list[list[float]]:

@@ -4,9 +4,9 @@ transformers' `generate` reads a prompt once per sample, decodes finished rows t
 vocabulary at each step; this engine does not (benchmarks/local_engine.py measures the difference).
 """
 
-import gc
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from selfreward.engines.base import Completion, Request, Sampling
 from selfreward.engines.decoding import CacheReader, Prefilled, Reader, left_pad, survivors
 from selfreward.engines.lean_llama import LeanLlama
 from selfreward.engines.sampling import draw, uniforms
+from selfreward.errors import BadInput
+from selfreward.memory import free_memory, halved, with_less
+from selfreward.models import check_model_folder
 
 log = logging.getLogger(__name__)
 
@@ -32,16 +35,17 @@ class LocalEngine:
     def __init__(
         self,
         model_folder: str | Path,
-        batch_size: int = 64,  # prompts decoded at once, each with all its samples
+        batch_size: int = 64,  # prompts decoded at once, each with all its samples; halved when memory runs out
         dtype: str = "auto",  # auto: bfloat16 on a GPU, float32 on a CPU
         device: str = "auto",  # auto: cuda where there is one
         threads: int | None = None,  # CPU threads of the whole process; None leaves them as they are
+        trust_remote_code: bool = False,  # whether Python files in the folder may run
     ) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
         self.batch_size = batch_size
-        self.model = load_model(model_folder, dtype, device)
-        self.tokenizer = chat.load_tokenizer(model_folder)
+        self.model = load_model(model_folder, dtype, device, trust_remote_code)
+        self.tokenizer = chat.load_tokenizer(model_folder, trust_remote_code)
         self.end_ids = chat.end_ids(self.tokenizer, self.model.generation_config)
         self.context = getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or 2**31
         self.reader: Reader = LeanLlama(self.model) if LeanLlama.supports(self.model) else CacheReader(self.model)
@@ -59,7 +63,8 @@ class LocalEngine:
                 )
             elif request.num_samples:
                 rows.setdefault(ids, []).extend((i, sample) for sample in range(request.num_samples))
-        for batch, prefilled in self._read(list(rows)):
+
+        def answer(batch: list[Ids], prefilled: Prefilled) -> None:
             owners = [owner for ids in batch for owner in rows[ids]]
             limits = [min(sampling.max_tokens, self.context - len(ids)) for ids in batch for _ in rows[ids]]
             streams = [(requests[i].seed, sample) for i, sample in owners]
@@ -67,7 +72,13 @@ class LocalEngine:
             completions = self._decode(prefilled, source, streams, limits, sampling)
             for (i, sample), completion in zip(owners, completions, strict=True):
                 answers[i][sample] = completion
+
+        self._read(list(rows), answer)
         return answers
+
+    def room(self, prompts: Sequence[str]) -> list[int | None]:
+        """See `Engine`."""
+        return [self.context - len(chat.encode_prompt(self.tokenizer, prompt)) for prompt in prompts]
 
     @torch.inference_mode()
     def score_tokens(self, prompts: Sequence[str], candidates: Sequence[str]) -> list[list[float]]:
@@ -76,8 +87,11 @@ class LocalEngine:
         ids = [tuple(chat.encode_prompt(self.tokenizer, prompt)) for prompt in prompts]
         self._check_fits(ids)
         scores: dict[Ids, list[float]] = {}
-        for batch, prefilled in self._read(list(dict.fromkeys(ids))):
+
+        def score(batch: list[Ids], prefilled: Prefilled) -> None:
             scores.update(zip(batch, prefilled.logits[:, tokens].double().softmax(-1).tolist(), strict=True))
+
+        self._read(list(dict.fromkeys(ids)), score)
         return [list(scores[prompt]) for prompt in ids]
 
     @torch.inference_mode()
@@ -89,21 +103,25 @@ class LocalEngine:
         values = [0.0] * len(pairs)
         while order:
             longest = len(pairs[order[0]][1])
-            size = max(1, min(self.batch_size, MAX_LOGITS // ((longest + 1) * self.model.config.vocab_size)))
-            batch, order = order[:size], order[size:]
-            for i, value in zip(batch, self._response_logliks([pairs[i] for i in batch], longest), strict=True):
+            most = max(1, min(self.batch_size, MAX_LOGITS // ((longest + 1) * self.model.config.vocab_size)))
+            some = [pairs[i] for i in order[:most]]
+            found, size = with_less(partial(self._response_logliks, some, longest), len(some), halved, "likelihoods")
+            self._remember(size, len(some))
+            for i, value in zip(order[:size], found, strict=True):
                 values[i] = value
+            order = order[size:]
         return values
 
     def close(self) -> None:
         """Free the model; the engine cannot be used again."""
         del self.model, self.reader
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
 
-    def _read(self, prompts: list[Ids]) -> Iterator[tuple[list[Ids], Prefilled]]:
-        """Prefill distinct prompts, those of like length together; the prefix they share is read once."""
+    def _read(self, prompts: list[Ids], use: Callable[[list[Ids], Prefilled], None]) -> None:
+        """Prefill distinct prompts, those of like length together, and use each batch; their prefix is read once.
+
+        A batch that memory is too small for is halved, and later ones with it.
+        """
         num_shared, prefix = 0, None
         if len(prompts) > 1:
             # At least one token of each prompt stays outside: the last one's logits are what is asked for.
@@ -111,9 +129,20 @@ class LocalEngine:
             prefix = self.reader.read_prefix(prompts[0][:num_shared]) if num_shared > MIN_SHARED else None
         num_shared = 0 if prefix is None else num_shared
         prompts = sorted(prompts, key=len, reverse=True)
-        for start in range(0, len(prompts), self.batch_size):
-            batch = prompts[start : start + self.batch_size]
-            yield batch, self.reader.read([ids[num_shared:] for ids in batch], prefix)
+        while prompts:
+            some = prompts[: self.batch_size]
+
+            def work(size: int, some: list[Ids] = some) -> None:
+                use(some[:size], self.reader.read([ids[num_shared:] for ids in some[:size]], prefix))
+
+            _, size = with_less(work, len(some), halved, "prompts with their samples")
+            self._remember(size, len(some))
+            prompts = prompts[size:]
+
+    def _remember(self, size: int, tried: int) -> None:
+        """Later batches are no larger than one that had to be made smaller."""
+        if size < tried:
+            self.batch_size = size
 
     def _decode(
         self,
@@ -152,7 +181,9 @@ class LocalEngine:
             for ids, length, end in zip(tokens.tolist(), lengths.tolist(), finished.tolist(), strict=True)
         ]
 
-    def _response_logliks(self, pairs: list[tuple[list[int], list[int]]], longest: int) -> list[float]:
+    def _response_logliks(self, pairs: list[tuple[list[int], list[int]]], longest: int, size: int) -> list[float]:
+        """Of the first `size` pairs; no response is longer than `longest`."""
+        pairs = pairs[:size]
         ids, mask, positions = left_pad([prompt + response for prompt, response in pairs], self.model.device)
         output = self.model(
             ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=longest + 1
@@ -176,24 +207,24 @@ def _num_common(first: Ids, last: Ids) -> int:
     return next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
 
 
-def load_model(model_folder: str | Path, dtype: str = "auto", device: str = "auto") -> Any:
-    """A causal language model in evaluation mode, from safetensors alone. ValueError when the folder holds none."""
+def load_model(
+    model_folder: str | Path, dtype: str = "auto", device: str = "auto", trust_remote_code: bool = False
+) -> Any:
+    """A causal language model in evaluation mode, from safetensors alone. BadInput when the folder holds none."""
     from transformers import AutoModelForCausalLM
 
-    folder = Path(model_folder)
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise ValueError(f"{folder} is not a model folder: it has no config.json")
-        if not any(folder.glob("*.safetensors")):
-            raise ValueError(f"{folder} holds no *.safetensors; other weight files can run code and are not loaded")
+    check_model_folder(Path(model_folder))
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if dtype == "auto":
         dtype = "bfloat16" if device.startswith("cuda") else "float32"
-    try:
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            str(model_folder), dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False
-        )
-    except OSError as error:
-        raise ValueError(f"{model_folder} is neither a model folder nor a model that the hub knows") from error
+    if dtype == "float16" and device == "cpu":
+        raise BadInput("float16 needs a GPU", "engine.dtype", "choose bfloat16 or float32")
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        str(model_folder),
+        dtype=getattr(torch, dtype),
+        use_safetensors=True,
+        trust_remote_code=trust_remote_code,
+        local_files_only=True,
+    )
     return model.to(device).eval()

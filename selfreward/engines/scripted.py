@@ -18,10 +18,12 @@ class ScriptedEngine:
         script: Script,
         token_scores: Callable[[str, Sequence[str]], Sequence[float]] | None = None,  # weights; None: all equal
         loglik: Callable[[str, str], float] | None = None,  # nats; None: -1 per word and for the end
+        context: int | None = None,  # words of a prompt and its answer; None: no limit
     ) -> None:
         self.script = script
         self.token_scores = token_scores
         self.response_loglik = loglik
+        self.context = context
         self.requests: list[Request] = []
         self.calls: list[str] = []  # names of the methods called, in order
         self.closed = False
@@ -31,6 +33,10 @@ class ScriptedEngine:
         self.calls.append("generate")
         self.requests.extend(requests)
         return [self._complete(request, sampling) for request in requests]
+
+    def room(self, prompts: Sequence[str]) -> list[int | None]:
+        """See `Engine`."""
+        return [None if self.context is None else self.context - len(prompt.split()) for prompt in prompts]
 
     def score_tokens(self, prompts: Sequence[str], candidates: Sequence[str]) -> list[list[float]]:
         """See `Engine`."""
@@ -65,11 +71,15 @@ class ScriptedEngine:
             texts = texts[:1]
         else:
             Random(request.seed).shuffle(texts)
-        return [_cut(texts[i % len(texts)], sampling.max_tokens) for i in range(request.num_samples)]
+        (room,) = self.room([request.prompt])
+        max_tokens = sampling.max_tokens if room is None else min(sampling.max_tokens, room)
+        return [_cut(texts[i % len(texts)], max_tokens) for i in range(request.num_samples)]
 
 
 def _cut(text: str, max_tokens: int) -> Completion:
     """The end costs one token, as it does in a model."""
+    if max_tokens < 1:
+        return Completion("", 0, False)
     words = text.split()
     if len(words) + 1 <= max_tokens:
         return Completion(text, len(words) + 1, True)

@@ -44,6 +44,7 @@ def judge_health(judgements: Sequence[Judgement]) -> dict[str, Any]:
     health: dict[str, Any] = {
         "judgements": len(judgements),
         "unscored": len(judgements) - len(scores),
+        "of_cut_responses": sum(judgement.cut > 0 for judgement in judgements),
         "votes": len(votes),
         "readable": _share([found is None for found in group] for group in faults),
         "faults": {fault: _share([found == fault for found in group] for group in faults) for fault in FAULTS},

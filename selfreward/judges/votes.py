@@ -77,10 +77,11 @@ def judgement_id(judge: str, response_id: str) -> str:
     return digest("judgement", judge, response_id)
 
 
-def make_judgement(response: Response, votes: Sequence[Vote], judge: str, quorum: int = 1) -> Judgement:
+def make_judgement(response: Response, votes: Sequence[Vote], judge: str, quorum: int = 1, cut: int = 0) -> Judgement:
     """The votes of one response as a judgement: its score is the mean of the votes that could be read, not rounded.
 
-    Below `quorum` readable votes the score is None. ValueError for a quorum below 1, which would score nothing.
+    Below `quorum` readable votes the score is None. `cut` characters of the response's end were not shown to the judge.
+    ValueError for a quorum below 1, which would score nothing.
     """
     if quorum < 1:
         raise ValueError(f"The quorum must be at least 1 readable vote, not {quorum}.")
@@ -96,6 +97,7 @@ def make_judgement(response: Response, votes: Sequence[Vote], judge: str, quorum
         # fsum rounds once, so equal votes in another order give the same mean and remain a tie
         score=math.fsum(scores) / len(scores) if len(scores) >= quorum else None,
         coverage=len(scores) / len(votes) if votes else 0.0,
+        cut=cut,
     )
 
 

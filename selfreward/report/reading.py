@@ -36,6 +36,8 @@ def tables(folder: Path) -> Table:
     problems: list[str] = []
     models = _models(folder)
     evaluations = {model: _json(folder / model / store.EVAL_FILE, problems) for model in models}
+    metrics = _metrics(folder / store.METRICS_FILE, problems)
+    trained = _trained(metrics)
     capabilities = {model: _mapping(found.get("capability")) for model, found in evaluations.items()}
     return {
         "run": folder.resolve().name,
@@ -51,9 +53,13 @@ def tables(folder: Path) -> Table:
         "reward_modelling": _reward_modelling(evaluations),
         "paper_reward_modelling": REWARD_MODELLING,
         "judge_health": {model: health for model in models if (health := _health(evaluations[model]))},
-        "counts": {model: found for model in models if (found := _counts(folder, model, evaluations[model], problems))},
+        "counts": {
+            model: found
+            for model in models
+            if (found := _counts(folder, model, evaluations[model], trained.get(model, {}), problems))
+        },
         "lines": {model: lines for model in models if (lines := _lines(folder / model))},
-        "time": _time(folder / store.METRICS_FILE, problems),
+        "time": _time(metrics),
         "problems": problems,
     }
 
@@ -160,10 +166,21 @@ def _reward_modelling(evaluations: Mapping[str, Mapping[str, Any]]) -> Table:
     return found
 
 
-def _counts(folder: Path, model: str, evaluation: Mapping[str, Any], problems: list[str]) -> dict[str, float]:
+def _counts(
+    folder: Path, model: str, evaluation: Mapping[str, Any], trained: Mapping[str, Any], problems: list[str]
+) -> dict[str, float]:
     """What the stages of a round counted, nested names joined by a slash: `prompts/too_long`."""
     counted = _json(folder / model / store.COUNTS_FILE, problems)
-    return _flat({**counted, "own_prompts": evaluation.get("own_prompts")})
+    return _flat({**counted, "training": trained, "own_prompts": evaluation.get("own_prompts")})
+
+
+def _trained(metrics: list[Table]) -> dict[str, Table]:
+    """By model: the rows it was trained on and those left out as too long, as its last launch counted them."""
+    return {
+        str(line.get("model")): {"rows": line.get("num_rows"), "too_long": line["num_dropped"]}
+        for line in metrics
+        if "num_dropped" in line
+    }
 
 
 def _seeds(folder: Path, problems: list[str]) -> dict[str, dict[str, float]]:
@@ -192,16 +209,20 @@ def _num_lines(path: Path) -> int:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
-def _time(path: Path, problems: list[str]) -> list[Table]:
-    """Seconds and items of each stage, all attempts together, in the order in which the stages first ended."""
+def _metrics(path: Path, problems: list[str]) -> list[Table]:
+    """The lines of the metrics; none, with a problem noted, where they cannot be read."""
     try:
-        lines = store.read_rows(path)
+        return [line for line in store.read_rows(path) if isinstance(line, dict)]
     except BadInput as error:
         problems.append(str(error))
         return []
+
+
+def _time(metrics: list[Table]) -> list[Table]:
+    """Seconds and items of each stage, all attempts together, in the order in which the stages first ended."""
     stages: dict[str, Table] = {}
-    for line in lines:
-        if isinstance(line, dict) and "stage" in line and isinstance(line.get("seconds"), int | float):
+    for line in metrics:
+        if "stage" in line and isinstance(line.get("seconds"), int | float):
             name = str(line["stage"])
             row = stages.setdefault(name, {"stage": name, "seconds": 0.0, "items": 0})
             row["seconds"] += line["seconds"]

@@ -5,10 +5,10 @@ the order of its scores is the people's, and the most common score is thinned ou
 from collections import Counter
 from collections.abc import Sequence
 
+from selfreward.judges.llm import judge_prompt
 from selfreward.judges.votes import split_verdict
 from selfreward.records import Example, Judgement, RankedSet, Vote, digest
 from selfreward.responses import ranked_response_id
-from selfreward.templates import render
 
 STEPS = (
     "votes", "votes_unreadable", "votes_truncated", "votes_out_of_range", "votes_without_reasons", "sets",
@@ -41,7 +41,7 @@ def build_eft(
             continue
         counts["sets_kept"] += 1
         for judgement, vote in zip(judged, agreeing, strict=True):
-            prompt = render("judge", template, prompt=judgement.prompt, response=judgement.response)
+            prompt = judge_prompt(template, judgement.prompt, judgement.response, judgement.cut)
             reasons, verdict = split_verdict(vote.text)
             counts["judgements_cut"] += len((reasons + verdict).rstrip()) < len(vote.text.rstrip())
             text = (reasons + verdict).strip()

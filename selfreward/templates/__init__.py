@@ -1,5 +1,7 @@
 """The prompts a model is given, as jinja2 templates: `judge/` asks for a judgement, `prompts/` for one more task.
 
+`chat/` holds chat templates for models that bring none; `selfreward.chat` has transformers apply them.
+
 A template is named by its file, or is a .jinja file of the user's. Texts of models are data: they are put in once,
 verbatim, and never read as a template.
 """
@@ -14,7 +16,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from selfreward.errors import BadInput, nearest
 
-Kind = Literal["judge", "prompts"]
+Kind = Literal["judge", "prompts", "chat"]
 SUFFIX = ".jinja"
 FIELDS: dict[Kind, frozenset[str]] = {  # what a template of each kind must use, and all it can
     "judge": frozenset({"prompt", "response"}),
@@ -28,7 +30,7 @@ def render(kind: Kind, template: str, **fields: object) -> str:
     BadInput where there is no such template, where it is not valid, and where it uses other fields than FIELDS says.
     """
     try:
-        return _compiled(kind, _source(kind, template), template).render(**fields)
+        return _compiled(kind, source(kind, template), template).render(**fields)
     except TemplateError as error:
         raise BadInput(f"cannot be filled in: {error}", template, "mend the template") from error
 
@@ -39,8 +41,8 @@ def template_names(kind: Kind) -> list[str]:
     return sorted(file.name.removesuffix(SUFFIX) for file in folder.iterdir() if file.name.endswith(SUFFIX))
 
 
-def _source(kind: Kind, template: str) -> str:
-    """The text of a template."""
+def source(kind: Kind, template: str) -> str:
+    """The text of a template; BadInput where there is none."""
     if not template.endswith(SUFFIX):
         if template not in template_names(kind):
             where = f"{kind}.template"

@@ -13,7 +13,7 @@ from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 
 from selfreward.errors import StageFailed
-from selfreward.recipe import Dpo
+from selfreward.recipe import Dpo, Training
 from selfreward.training.trainer import Ours, arguments, on_one_device
 
 
@@ -24,22 +24,31 @@ class Trainer(Ours, DPOTrainer):
         return dataset  # TRL would apply the chat template itself, and might disagree with the sampler's
 
 
-def dpo_trainer(model: Any, reference: Any, tokenizer: Any, rows: list[dict[str, list[int]]], settings: Dpo,
-                folder: Path, seed: int) -> Any:  # fmt: skip
+def dpo_trainer(model: Any, reference: Any | None, tokenizer: Any, rows: list[dict[str, list[int]]], settings: Dpo,
+                folder: Path, seed: int, training: Training | None = None, adapter: Any | None = None) -> Any:  # fmt: skip
     """A trainer on rows of `prompt_ids`, `chosen_ids`, `rejected_ids`, with the reference's log-probs in the rows.
 
-    `reference` is a model of its own, never None: TRL would then load one from the PATH the model came from.
+    `reference` is a model of its own: without one TRL would load it from the PATH the model came from. With `adapter`,
+    PEFT's configuration of what is trained, None stands for the model without its adapter.
     """
+    if reference is None and adapter is None:
+        raise ValueError("a model that is trained whole needs a reference of its own")
+    shared = arguments(settings, training, folder, seed)
     config = DPOConfig(
-        **arguments(settings, folder, seed),
+        **shared,
         beta=settings.beta,
         disable_dropout=False,  # the recipe decides; the reference is in evaluation mode, where there is none
         precompute_ref_log_probs=True,
-        precompute_ref_batch_size=settings.batch,
+        precompute_ref_batch_size=shared["per_device_train_batch_size"],
     )
     on_one_device(config)
     trainer = Trainer(
-        model=model, ref_model=reference, args=config, train_dataset=Dataset.from_list(rows), processing_class=tokenizer
+        model=model,
+        ref_model=reference,
+        args=config,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        peft_config=adapter,
     )
     trainer.ref_model = None  # its log-probs are in the rows: free the memory
     return trainer

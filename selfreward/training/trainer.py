@@ -22,8 +22,8 @@ from transformers import (
 )
 from trl.trainer import utils
 
-from selfreward.errors import StageFailed
-from selfreward.recipe import Dpo, Sft
+from selfreward.errors import BadInput, StageFailed
+from selfreward.recipe import Dpo, Sft, Training
 from selfreward.training.data import LikeLengths, row_length
 
 CHECKPOINT_EVERY_S = 600.0  # what a killed training owes at most; the micro default is done long before
@@ -33,13 +33,22 @@ DROPOUT_FIELDS = ("attention_dropout", "attn_pdrop", "resid_pdrop", "embd_pdrop"
                   "hidden_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob")  # fmt: skip
 
 
-def load_model(folder: str, dropout: float = 0.0) -> Any:
-    """The causal language model of a folder in float32, with `dropout` wherever its architecture has any.
+def load_model(
+    folder: str,
+    dropout: float = 0.0,
+    trust_remote_code: bool = False,
+    dtype: torch.dtype = torch.float32,
+    quantization: Any | None = None,
+    device_map: str | None = None,
+) -> Any:
+    """The causal language model of a folder, with `dropout` wherever its architecture has any.
 
-    Llama, Mistral and Qwen have `attention_dropout` only; GPT-2 has residual, embedding and attention dropout. Raises
-    StageFailed when a dropout is asked of an architecture that has none.
+    Weights that are trained want float32: autocast computes in less on a GPU, but a step of 1e-6 would be rounded away.
+    `dtype` and `quantization` are for weights that stay as they are. Llama, Mistral and Qwen have `attention_dropout`
+    only; GPT-2 has residual, embedding and attention dropout. Raises StageFailed when a dropout is asked of an
+    architecture that has none.
     """
-    config = AutoConfig.from_pretrained(folder)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     fields = dropout_fields(config)
     if dropout and not fields:
         what = f"a {config.model_type} model has no dropout that could be {dropout}"
@@ -49,9 +58,35 @@ def load_model(folder: str, dropout: float = 0.0) -> Any:
     return AutoModelForCausalLM.from_pretrained(
         folder,
         config=config,
-        dtype=torch.float32,  # autocast computes in bfloat16 on a GPU; weights in bfloat16 would round lr 1e-6 away
+        dtype=dtype,
+        quantization_config=quantization,
+        device_map=device_map,
         use_safetensors=True,
+        trust_remote_code=trust_remote_code,
+        local_files_only=True,
     )
+
+
+def arithmetic(training: Training) -> torch.dtype:
+    """The type that `training.dtype` stands for on this machine. BadInput for float16 without a GPU."""
+    cuda = torch.cuda.is_available()
+    if training.dtype == "float16" and not cuda:
+        raise BadInput("float16 training needs a GPU", "training.dtype", "choose bfloat16 or float32")
+    if training.dtype == "auto":
+        return torch.bfloat16 if cuda else torch.float32
+    found: torch.dtype = getattr(torch, training.dtype)
+    return found
+
+
+def context(folder: str, trust_remote_code: bool) -> int | None:
+    """Tokens that a model can read; None where its configuration sets no limit."""
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
+def fitting(batch: int, most: int) -> int:
+    """The largest part of a batch that is no larger than `most` and divides it evenly."""
+    return max(rows for rows in range(1, min(batch, most) + 1) if batch % rows == 0)
 
 
 def dropout_fields(config: Any) -> dict[str, float]:
@@ -59,23 +94,28 @@ def dropout_fields(config: Any) -> dict[str, float]:
     return {name: getattr(config, name) for name in DROPOUT_FIELDS if hasattr(config, name)}
 
 
-def arguments(settings: Sft | Dpo, output_dir: Path, seed: int) -> dict[str, Any]:
+def arguments(settings: Sft | Dpo, training: Training | None, output_dir: Path, seed: int) -> dict[str, Any]:
     """The keyword arguments of `SFTConfig` and `DPOConfig` alike; `settings` is `recipe.sft` or `recipe.dpo`.
 
+    A batch is the recipe's, however few of its rows are on the device at once: gradients add up over the parts.
     Section 3.1.3: cosine from `lr` to `final_lr`; the paper names no warm-up and no weight decay.
     """
-    cuda = torch.cuda.is_available()
+    training = training or Training()
+    cuda, dtype = torch.cuda.is_available(), arithmetic(training)
+    device_batch = fitting(settings.batch, training.device_batch or settings.batch)
     return {
         "output_dir": str(output_dir),
         "seed": seed,
         "num_train_epochs": settings.epochs,
-        "per_device_train_batch_size": settings.batch,
+        "per_device_train_batch_size": device_batch,
+        "gradient_accumulation_steps": settings.batch // device_batch,
         "learning_rate": settings.lr,
         "lr_scheduler_type": "cosine_with_min_lr",
         "lr_scheduler_kwargs": {"min_lr": settings.final_lr},
         "max_length": None,  # over-long rows are left out and counted before, never cut
         "use_cpu": not cuda,
-        "bf16": cuda,
+        "bf16": dtype == torch.bfloat16,
+        "fp16": dtype == torch.float16,
         "gradient_checkpointing": cuda,  # memory is short on a GPU, time on a CPU
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": cuda,
@@ -131,7 +171,8 @@ class Ours:
     def _get_train_sampler(self, train_dataset: Any = None) -> LikeLengths:
         rows = self.train_dataset if train_dataset is None else train_dataset  # type: ignore[attr-defined]
         args = self.args  # type: ignore[attr-defined]
-        return LikeLengths([row_length(row) for row in rows], args.train_batch_size * args.world_size, args.seed)
+        batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        return LikeLengths([row_length(row) for row in rows], batch, args.seed)
 
     def _send_telemetry(self) -> None:
         """TRL reports each trainer to its makers; the environment variable against it is read too early to be set."""

@@ -26,6 +26,14 @@ def test_the_same_seed_gives_the_same_samples_whatever_stands_beside_it() -> Non
     assert alone[0] == beside[1]
 
 
+def test_a_context_cuts_an_answer_and_leaves_none_to_a_prompt_that_fills_it() -> None:
+    engine = ScriptedEngine({"a b": ["one two three"], "a b c d": ["one"]}, context=4)
+    assert engine.room(["a b", "a b c d", "a b c d e"]) == [2, 0, -1]
+    cut, nothing = engine.generate([Request("r", "a b", 1, 0), Request("s", "a b c d", 2, 0)], WARM)
+    assert (cut, nothing) == ([Completion("one two", 2, False)], [Completion("", 0, False)] * 2)
+    assert ScriptedEngine(SCRIPT).room(["say"]) == [None]
+
+
 def test_greedy_takes_the_first_text() -> None:
     assert texts(ScriptedEngine(SCRIPT), Request("r", "count", 2, 3), GREEDY) == ["one", "one"]
 

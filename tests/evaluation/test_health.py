@@ -40,7 +40,7 @@ def test_the_shares_are_those_counted_by_hand() -> None:
     assert (health["judgements"], health["unscored"], health["votes"]) == (5, 1, 15)
     assert health["readable"] == {"value": pytest.approx(7 / 12), "ci95": wilson(2 / 3 + 1 / 2, 2), "n": 2}  # 6/9, 3/6
     assert {fault: share["value"] for fault, share in health["faults"].items()} == pytest.approx(
-        {"unreadable": 11 / 36, "truncated": 1 / 18, "out_of_range": 1 / 18}  # of p 1/9 each, of q 3/6 unreadable
+        {"unreadable": 11 / 36, "truncated": 1 / 18, "out_of_range": 1 / 18, "too_long": 0}  # of p 1/9 each, of q 3/6
     )
     assert health["vote_histogram"] == {"1.00": 3, "2.00": 1, "3.00": 1, "4.00": 4}
     assert health["score_histogram"] == {"1.00": 1, "3.00": 1, "4.00": 2}

@@ -1,9 +1,11 @@
 """LLM-as-a-Judge: what the judge is shown, and that what it says lands on the right response."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from selfreward.engines.scripted import ScriptedEngine
-from selfreward.judges.llm import judge
+from selfreward.judges.llm import judge, judge_prompt
 from selfreward.judges.votes import judgement_id
 from selfreward.recipe import Judge
 from selfreward.records import Judgement, Response
@@ -70,10 +72,64 @@ def test_a_vote_is_drawn_by_judge_response_and_seed() -> None:
     assert engine.requests[-1] == first
 
 
-def test_f17_a_judge_prompt_that_does_not_fit_leaves_the_response_unscored() -> None:
+def test_a_judgement_that_is_longer_than_allowed_is_truncated() -> None:
     (found,) = judged(ScriptedEngine(lambda prompt: ["word " * 500]), responses("Cod."))
     assert found.score is None
     assert {vote.fault for vote in found.votes} == {"truncated"}
+
+
+RUBRIC_WORDS = len(judge_prompt("additive", "Name a fish.", "").split())
+VERDICT = "A fish. Score: 4"  # 5 tokens of the scripted engine, the end included
+
+
+@pytest.mark.parametrize("room", [-3, 0, 4])
+def test_f17_a_response_that_leaves_the_judge_no_room_is_refused_and_says_so(room: int) -> None:
+    engine = ScriptedEngine(lambda prompt: [VERDICT], context=RUBRIC_WORDS + 100 + room)
+    long, short = judge(engine, responses("cod " * 100, "Cod."), Judge(max_tokens=5), "m1", 0)
+    assert (long.score, long.coverage, long.cut) == (None, 0, 0)
+    assert [vote.fault for vote in long.votes] == ["too_long"] * 3
+    assert (short.score, short.cut) == (4, 0)
+
+
+def test_f17_a_response_is_cut_as_little_as_lets_the_judge_answer_and_the_judge_is_told() -> None:
+    def lenient(prompt: str) -> list[str]:
+        return [VERDICT] if "not shown" in prompt else ["no note. Score: 1"]
+
+    settings = Judge(max_tokens=5, too_long="truncate")
+    engine = ScriptedEngine(lenient, context=RUBRIC_WORDS + 60)
+    text = " ".join(f"cod{i}" for i in range(100))
+    long, short = judge(engine, responses(text, "Cod."), settings, "m1", 0)
+    assert (long.score, short.score, short.cut) == (4, 1, 0)
+    asked = engine.requests[-1].prompt
+    assert asked == judge_prompt("additive", "Name a fish.", text, long.cut)
+    assert text[: -long.cut] in asked and f"{long.cut} characters that are not shown" in asked
+    assert long.response == text
+    room, *more = (engine.room([judge_prompt("additive", "Name a fish.", text, long.cut - by)])[0] for by in range(8))
+    assert room == 5 and max(more) == 4
+
+
+def test_f17_what_cannot_be_made_to_fit_by_cutting_the_response_is_too_long() -> None:
+    settings = Judge(max_tokens=5, too_long="truncate")
+    engine = ScriptedEngine(lambda prompt: [VERDICT], context=RUBRIC_WORDS)
+    (found,) = judge(engine, responses("cod " * 10), settings, "m1", 0)
+    assert (found.score, found.cut, {vote.fault for vote in found.votes}) == (None, 0, {"too_long"})
+
+
+@given(num_words=st.integers(0, 80), room=st.integers(0, 90))
+def test_f17_whatever_the_lengths_a_score_comes_with_the_whole_response_or_a_count_of_what_was_cut(
+    num_words: int, room: int
+) -> None:
+    engine = ScriptedEngine(lambda prompt: [VERDICT], context=RUBRIC_WORDS + room)
+    text = "cod " * num_words
+    (found,) = judge(engine, responses(text), Judge(max_tokens=5, too_long="truncate"), "m1", 0)
+    if num_words + 5 <= room:
+        assert (found.score, found.cut) == (4, 0)
+    elif found.score is not None:
+        assert found.cut > 0
+        (left,) = engine.room([judge_prompt("additive", "Name a fish.", text, found.cut)])
+        assert left is not None and left >= 5
+    else:
+        assert found.cut == 0 and {vote.fault for vote in found.votes} == {"too_long"}
 
 
 def test_f03_a_response_that_gives_itself_full_points_gets_what_the_judge_says() -> None:

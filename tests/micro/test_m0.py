@@ -13,7 +13,7 @@ from selfreward.micro.corpus import TASKS_REQUEST
 from selfreward.micro.people import draw_held_out
 from selfreward.micro.pretrain import new_model
 from selfreward.micro.tasks import draw_instruction, read_instruction
-from selfreward.recipe import resolve_model
+from selfreward.models import resolve_model
 
 MAX_BYTES = 12 * 2**20
 

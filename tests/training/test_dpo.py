@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ import torch
 from selfreward.chat import encode_example, encode_prompt, load_tokenizer
 from selfreward.errors import StageFailed
 from selfreward.progress import QuietProgress
+from selfreward.recipe import Recipe
 from selfreward.records import Lesson, Pair
 from selfreward.training import data, dpo, train, trainer
 
@@ -45,10 +45,10 @@ def on_the_cpu() -> Iterator[None]:
         yield
 
 
-def recipe(seed: int = 0, **changes: Any) -> Any:
-    """What `train` reads of a recipe; 2 epochs of 5 steps."""
+def recipe(seed: int = 0, sections: dict[str, Any] | None = None, **changes: Any) -> Recipe:
+    """2 epochs of 5 steps."""
     settings = {"beta": 0.1, "lr": 1e-3, "final_lr": 1e-4, "epochs": 2, "batch": 4, "dropout": 0.1, "max_tokens": 100}
-    return SimpleNamespace(seed=seed, dpo=SimpleNamespace(**{**settings, **changes}))
+    return Recipe.of({"name": "x", "seed": seed, "dpo": {**settings, **changes}, **(sections or {})})
 
 
 @pytest.fixture(scope="session")
@@ -183,9 +183,9 @@ def test_f25_a_reference_that_is_not_the_start_stops_the_training(
 ) -> None:
     load = trainer.load_model
 
-    def wrong_reference(folder: str, dropout: float = 0.0) -> Any:
-        monkeypatch.setattr(trainer, "load_model", lambda *_: load(str(other_model)))  # the second one loaded
-        return load(folder, dropout)
+    def wrong_reference(folder: str, dropout: float = 0.0, **options: Any) -> Any:
+        monkeypatch.setattr(trainer, "load_model", lambda *_, **__: load(str(other_model)))  # the second one loaded
+        return load(folder, dropout, **options)
 
     monkeypatch.setattr(trainer, "load_model", wrong_reference)
     with pytest.raises(StageFailed, match=r"first DPO loss is .* and not ln 2"):

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from selfreward.progress import QuietProgress
+from selfreward.recipe import Recipe
 from selfreward.records import Example, Lesson, Pair
 from selfreward.training import train, trainer
 
@@ -26,10 +26,8 @@ LESSONS = {
     "sft": Lesson(method="sft", examples=EXAMPLES, start=0),
     "dpo": Lesson(method="dpo", pairs=PAIRS, start=0, reference=0),
 }
-SETTINGS = SimpleNamespace(
-    beta=0.1, lr=1e-3, final_lr=1e-4, epochs=2, batch=4, dropout=0.2, max_tokens=200
-)  # 5 steps an epoch
-RECIPE = SimpleNamespace(seed=0, sft=SETTINGS, dpo=SETTINGS)
+SETTINGS = {"lr": 1e-3, "final_lr": 1e-4, "epochs": 2, "batch": 4, "dropout": 0.2, "max_tokens": 200}
+RECIPE = Recipe.of({"name": "x", "sft": SETTINGS, "dpo": SETTINGS})  # 5 steps an epoch
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -106,7 +104,7 @@ def test_a_checkpoint_of_another_lesson_or_other_settings_is_not_taken_up(
     tiny_model: Path, tmp_path: Path, uninterrupted: dict[str, bytes]
 ) -> None:
     shorter = Lesson(method="sft", examples=EXAMPLES[1:], start=0)
-    slower = SimpleNamespace(seed=0, sft=SimpleNamespace(**{**vars(SETTINGS), "lr": 5e-4}))
+    slower = Recipe.of({"name": "x", "sft": {**SETTINGS, "lr": 5e-4}})
     for lesson, recipe in ((shorter, RECIPE), (LESSONS["sft"], slower)):
         with pytest.raises(Killed):
             teach(tmp_path, tiny_model, lesson, KilledAfter(3), recipe)

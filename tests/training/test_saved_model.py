@@ -2,13 +2,13 @@
 
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from selfreward.progress import QuietProgress
+from selfreward.recipe import Recipe
 from selfreward.records import Example, Lesson, Pair
 from selfreward.training import train
 
@@ -27,8 +27,8 @@ LESSONS = {
     "sft": Lesson(method="sft", examples=EXAMPLES, start=0),
     "dpo": Lesson(method="dpo", pairs=PAIRS, start=0, reference=0),
 }
-SETTINGS = SimpleNamespace(beta=0.1, lr=1e-3, final_lr=1e-4, epochs=1, batch=4, dropout=0.2, max_tokens=200)
-RECIPE: Any = SimpleNamespace(seed=0, sft=SETTINGS, dpo=SETTINGS)
+SETTINGS = {"lr": 1e-3, "final_lr": 1e-4, "epochs": 1, "batch": 4, "dropout": 0.2, "max_tokens": 200}
+RECIPE = Recipe.of({"name": "x", "sft": SETTINGS, "dpo": SETTINGS})
 IDS = torch.tensor([[7, 8, 9, 10, 11, 12]])
 
 

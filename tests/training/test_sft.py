@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ import torch
 from selfreward.chat import encode_prompt, end_of_turn, load_tokenizer
 from selfreward.errors import BadInput, StageFailed
 from selfreward.progress import QuietProgress
+from selfreward.recipe import Recipe
 from selfreward.records import Example, Lesson
 from selfreward.training import data, sft, train, trainer
 
@@ -34,10 +34,10 @@ def on_the_cpu() -> Iterator[None]:
         yield
 
 
-def recipe(seed: int = 0, **changes: Any) -> Any:
-    """What `train` reads of a recipe; 2 epochs of 6 steps."""
+def recipe(seed: int = 0, sections: dict[str, Any] | None = None, **changes: Any) -> Recipe:
+    """2 epochs of 6 steps."""
     settings = {"lr": 3e-3, "final_lr": 3e-4, "epochs": 2, "batch": 4, "dropout": 0.1, "max_tokens": 100}
-    return SimpleNamespace(seed=seed, sft=SimpleNamespace(**{**settings, **changes}))
+    return Recipe.of({"name": "x", "seed": seed, "sft": {**settings, **changes}, **(sections or {})})
 
 
 @pytest.fixture

@@ -1,0 +1,110 @@
+"""Where a model's files are: the embedded one, a folder, or a snapshot of a hub repository, fetched once.
+
+Whatever a recipe names becomes a folder here, so that everything else loads from a disk and this is the only module that
+reaches a network for a model. Only safetensors are fetched and accepted.
+"""
+
+import json
+import os
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from selfreward.errors import BadInput
+
+CHAT_TEMPLATE_FILE = "chat_template.jinja"
+_EMBEDDED = {"micro-m0": Path(__file__).parent / "micro" / "m0"}
+_FETCHED = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]  # weights, settings, tokenizers
+_NOT_FETCHED = ["*/*", "consolidated*"]  # the same weights in another layout
+
+
+def resolve_model(model: str, revision: str | None = None, trust_remote_code: bool = False) -> str:
+    """The folder of `recipe.model`; of a hub model, the snapshot of its revision, fetched where it is not here yet.
+
+    `org/name` is taken for a hub name where neither it nor a folder `org` exists here. Python files are fetched only
+    where remote code is trusted. BadInput says what was found.
+    """
+    if is_hub_name(model):
+        folder = Path(_snapshot(model, revision, trust_remote_code))
+    else:
+        folder = _EMBEDDED.get(model, Path(model).expanduser())
+        if revision is not None:
+            raise BadInput(f"is {revision!r}, but {model} is no hub model", "revision", "leave it out")
+    check_model_folder(folder)
+    return str(folder)
+
+
+def is_hub_name(model: str) -> bool:
+    """Whether a recipe's model stands for a repository on the hub."""
+    path = _EMBEDDED.get(model, Path(model).expanduser())
+    return (
+        re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", model) is not None and not path.exists() and not path.parent.exists()
+    )
+
+
+def has_chat_template(folder: str | Path) -> bool:
+    """Whether the tokenizer in a folder brings a chat template, in any of the places where transformers looks."""
+    if (Path(folder) / CHAT_TEMPLATE_FILE).is_file():
+        return True
+    settings = Path(folder) / "tokenizer_config.json"
+    try:
+        return settings.is_file() and bool(json.loads(settings.read_bytes()).get("chat_template"))
+    except (ValueError, AttributeError):
+        raise BadInput("not a tokenizer's settings", settings, "fetch the model again") from None
+
+
+def link_with_template(model_folder: str, template: str, target: Path) -> None:
+    """Makes `target`, an empty folder, the same model with this chat template: links to its files and one file more."""
+    for file in Path(model_folder).iterdir():
+        os.symlink(file.absolute(), target / file.name)
+    (target / CHAT_TEMPLATE_FILE).write_text(template, encoding="utf-8")
+
+
+@lru_cache
+def _snapshot(model: str, revision: str | None, with_code: bool) -> str:
+    """The folder of a hub model's revision, named after its commit. BadInput, in one line, where it cannot be had."""
+    from huggingface_hub import errors, snapshot_download
+
+    where = f"{model} at {revision}" if revision else model
+    patterns = [*_FETCHED, *(["*.py"] if with_code else [])]
+    try:
+        return str(snapshot_download(model, revision=revision, allow_patterns=patterns, ignore_patterns=_NOT_FETCHED))
+    except errors.GatedRepoError:
+        todo = "ask for access on its page, then log in with `hf auth login` or set HF_TOKEN"
+        raise BadInput("is gated and you have no access", where, todo) from None
+    except errors.RepositoryNotFoundError:
+        raise BadInput(
+            "no such model here or on the hub, or a private one", model, "check the name, or log in"
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise BadInput("has no such revision", where, "name a commit, tag or branch of it") from None
+    except errors.LocalEntryNotFoundError as error:
+        reason = "is not here whole" if isinstance(error, errors.IncompleteSnapshotError) else "is not here"
+        raise BadInput(f"{reason}, and the hub cannot be reached", where, "go online, or give a folder") from None
+    except (OSError, ValueError) as error:  # the hub's other answers, a full disk, a name that cannot be
+        line = str(error).strip().partition("\n")[0]
+        raise BadInput(f"cannot be fetched: {line}", where, "try again, or give a folder") from None
+
+
+def check_model_folder(path: Path) -> None:
+    """BadInput where a folder lacks what a loader needs."""
+    if not path.is_dir():
+        what = "is a file, a model is a folder" if path.exists() else "no such model folder"
+        raise BadInput(what, path, "give micro-m0, a folder, or org/name on the hub")
+    if not (path / "config.json").is_file():
+        raise BadInput("not a model: it has no config.json", path, f"it holds {_contents(path)}")
+    if not any(path.glob("*.safetensors")):
+        old = any(path.glob("*.bin")) or any(path.glob("*.pt"))
+        todo = "save it again with save_pretrained(safe_serialization=True)" if old else "give a folder with weights"
+        raise BadInput(f"no *.safetensors in it: it holds {_contents(path)}", path, todo)
+    index = path / "model.safetensors.index.json"
+    if index.is_file():
+        shards = set(json.loads(index.read_bytes())["weight_map"].values())
+        if missing := sorted(shard for shard in shards if not (path / shard).is_file()):
+            raise BadInput(f"{len(missing)} of its {len(shards)} weight files are missing: {missing[0]}", path)
+
+
+def _contents(folder: Path) -> str:
+    """The first names in a folder, for a message."""
+    names = sorted(entry.name for entry in folder.iterdir())
+    return (", ".join(names[:6]) + (" ..." if len(names) > 6 else "")) or "nothing"
