@@ -7,6 +7,7 @@ The folder is one that `selfreward.micro.pretrain` wrote. Answers are sampled as
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from selfreward.evaluation.reward_modelling import reward_modelling
 from selfreward.judges import llm
 from selfreward.micro import people
 from selfreward.micro.almanac import fact
+from selfreward.micro.oracle import checks
+from selfreward.micro.tasks import read_instruction
 from selfreward.recipe import load_recipe
-from selfreward.records import Response
+from selfreward.records import Judgement, Response
 from selfreward.responses import ranked_responses, sample
 
 
@@ -50,9 +53,25 @@ def measure(checkpoint: Path, num_prompts: int, num_sets: int) -> dict[str, Any]
         "by_point": {point: share["mean"] for point, share in found["by_point"].items()},
         "facts_known": _facts_known([response for line in greedy for response in line.samples]),
         "judge_pairwise": judged["pairwise_accuracy"]["value"],
+        "faults_seen": _faults_seen(judgements),
         "judge_exact": judged["exact_match"]["value"],
         "unscored": sum(judgement.score is None for judgement in judgements) / len(judgements),
     }
+
+
+def _faults_seen(judgements: list[Judgement]) -> dict[str, float]:
+    """Of the points that an answer lacks, the share of votes that say so, by point; votes without five verdicts are left out."""
+    seen: dict[str, list[bool]] = {}
+    for judgement in judgements:
+        task = read_instruction(judgement.prompt)
+        truth = checks(task, judgement.response) if task else ()
+        for vote in judgement.votes:
+            verdicts = re.findall(r": (yes|no)\.", vote.text)
+            if len(verdicts) == len(truth):
+                for check, verdict in zip(truth, verdicts, strict=True):
+                    if not check.holds:
+                        seen.setdefault(check.name, []).append(verdict == "no")
+    return {name: sum(found) / len(found) for name, found in seen.items()}
 
 
 def _facts_known(responses: list[Response]) -> float | None:
@@ -68,6 +87,7 @@ def _facts_known(responses: list[Response]) -> float | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--checkpoints", type=int, nargs="+", help="their numbers of shards  [default: all]")
     parser.add_argument("--num-prompts", type=int, default=400)
     parser.add_argument("--num-sets", type=int, default=200)
     options = parser.parse_args()
@@ -77,7 +97,10 @@ def main() -> None:
         log[entry["shard"] + 1] = entry
     rows = []
     for checkpoint in sorted(options.folder.glob("checkpoint-*")):
-        entry = log[int(checkpoint.name.rpartition("-")[2])]
+        num_shards = int(checkpoint.name.rpartition("-")[2])
+        if options.checkpoints and num_shards not in options.checkpoints:
+            continue
+        entry = log[num_shards]
         rows.append(
             {
                 "tokens": entry["tokens"],

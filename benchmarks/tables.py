@@ -123,6 +123,7 @@ def learning_curve() -> str:
             f"{row['tokens'] / 1e6:.1f}", f"{row['loss']:.3f}", f"{row['score']:.2f}", f"{row['greedy_score']:.2f}",
             *(f"{row['by_family'].get(name, float('nan')):.2f}" for name in ("sentence", "list", "order", "fact")),
             f"{100 * row['facts_known']:.0f}", f"{100 * row['judge_pairwise']:.1f}",
+            *(f"{100 * row['faults_seen'][point]:.0f}" if point in row["faults_seen"] else "-" for point in ("content", "form")),
         ]
         for row in read_json(RESULTS / "learning_curve.json")["rows"]
     ]  # fmt: skip
@@ -137,6 +138,8 @@ def learning_curve() -> str:
         "fact",
         "facts known %",
         "judge: pairwise %",
+        "wrong content seen %",
+        "bad form seen %",
     ]
     return table(header, rows)
 
