@@ -54,7 +54,9 @@ EFT_JUDGEMENTS_FILE = "eft_judgements.jsonl"
 MODEL_FOLDER = "model"
 
 # Nothing but rounding depends on these, so a run may go on with other values (smaller batches after running out of memory).
-_FREE_TO_CHANGE = ("engine.batch_size:", "engine.threads:", "training.device_batch:")
+_FREE_TO_CHANGE = (
+    "engine.batch_size:", "engine.threads:", "training.device_batch:", "training.launcher:", "training.config:",
+)  # fmt: skip
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
@@ -281,6 +283,11 @@ class RunFolder:
         """Every scalar of the run, one line each."""
         return self.path / METRICS_FILE
 
+    @property
+    def attempt(self) -> Path:
+        """Where the newest launch logs: logs/attempt_N."""
+        return _attempt(self.path, max(_attempts(self.path)))
+
     def folder(self, name: str) -> Path:
         """The folder of a part of the run: seed, sft, m1, m2 ...; made where it is missing."""
         path = self.path / name
@@ -377,10 +384,19 @@ def _same_recipe(path: Path, recipe: Recipe) -> None:
         raise BadInput(what, path, f"give another folder with --to, or continue this run: selfreward run {path}")
 
 
+def _attempts(path: Path) -> list[int]:
+    """The numbers of a run's launches so far."""
+    return [int(entry.name.removeprefix("attempt_")) for entry in (path / LOGS_FOLDER).glob("attempt_[0-9]*")]
+
+
+def _attempt(path: Path, number: int) -> Path:
+    """The folder in which a launch logs."""
+    return path / LOGS_FOLDER / f"attempt_{number}"
+
+
 def _next_attempt(path: Path) -> Path:
     """A fresh logs/attempt_N."""
-    numbers = [int(entry.name.removeprefix("attempt_")) for entry in (path / LOGS_FOLDER).glob("attempt_[0-9]*")]
-    attempt = path / LOGS_FOLDER / f"attempt_{max(numbers, default=0) + 1}"
+    attempt = _attempt(path, max(_attempts(path), default=0) + 1)
     attempt.mkdir(parents=True)
     return attempt
 
