@@ -46,6 +46,7 @@ def worker(folder: Path, rank: int, world_size: int, port: int) -> int:
         MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port),
     )  # fmt: skip
     import torch
+
     from selfreward.training import dpo, sft, trainer
     from selfreward.training.order import read_order
     from selfreward.training.processes import config_file

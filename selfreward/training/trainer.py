@@ -124,6 +124,7 @@ def arguments(settings: Sft | Dpo, training: Training | None, output_dir: Path, 
         "bf16": dtype == torch.bfloat16,
         "fp16": dtype == torch.float16,
         "gradient_checkpointing": cuda,  # memory is short on a GPU, time on a CPU
+        "ddp_find_unused_parameters": False,  # the loss reaches every weight that is trained
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": cuda,
         "logging_steps": 0.05,  # of all steps: 20 lines, however long the training
