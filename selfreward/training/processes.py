@@ -16,7 +16,7 @@ from selfreward.recipe import Recipe, Training
 CONFIGS = Path(__file__).parent / "configs"
 WHERE = "training.config"
 SPLIT = ("FSDP", "DEEPSPEED")  # each process holds a part of the model
-KNOWN = ("MULTI_GPU", "MULTI_CPU", *SPLIT)
+KNOWN = ("MULTI_GPU", *SPLIT)  # accelerate starts a single process for MULTI_CPU; MULTI_GPU will do without GPUs
 
 
 def config_file(training: Training) -> Path:

@@ -16,8 +16,11 @@ from selfreward.training.processes import config_file
 
 def main(folder: Path) -> None:
     """Has the order in a folder carried out; raises what Ray raises when a process fails."""
+    os.environ.setdefault(
+        "RAY_USAGE_STATS_ENABLED", "0"
+    )  # Ray tells its makers of each cluster unless it is told not to
     import torch
-    from ray.train import ScalingConfig
+    from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
     order, _ = read_order(folder)
@@ -26,6 +29,7 @@ def main(folder: Path) -> None:
         _work,
         train_loop_config={"folder": str(folder), "environment": accelerate_environment(config_file(training))},
         scaling_config=ScalingConfig(num_workers=training.processes, use_gpu=torch.cuda.is_available()),
+        run_config=RunConfig(storage_path=str(folder / "ray")),
     ).fit()
 
 

@@ -38,7 +38,7 @@ LESSONS = {
     "dpo": Lesson(method="dpo", pairs=PAIRS, start=0, reference=0),
 }
 TWO = {"launcher": "accelerate", "processes": 2, "device_batch": 2}
-LOGGED = ("loss", "learning_rate", "grad_norm", "epoch", "rewards/margins", "logps/chosen", "logps/rejected")
+LOGGED = ("loss", "learning_rate", "grad_norm", "rewards/margins", "logps/chosen", "logps/rejected")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -78,7 +78,7 @@ def taught(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         method: str, name: str, training: dict[str, Any], dropout: float = 0, command: Any = support_processes.command,
         log: Any = None, **told: str,
     ) -> tuple[Path, list[dict[str, Any]]]:  # fmt: skip
-        settings = {"lr": 1e-3, "final_lr": 1e-4, "epochs": 2, "batch": 8, "dropout": dropout, "max_tokens": 200}
+        settings = {"lr": 3e-4, "final_lr": 1e-4, "epochs": 2, "batch": 8, "dropout": dropout, "max_tokens": 200}
         recipe = Recipe.of({"name": "x", "sft": settings, "dpo": settings, "training": training})
         logged: list[dict[str, Any]] = []
         folder = tmp_path / name

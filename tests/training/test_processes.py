@@ -1,5 +1,6 @@
 """Several processes: what is refused before anything runs, which rows each takes, and what accelerate is asked for."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -115,15 +116,25 @@ def test_what_accelerate_must_make_of_a_configuration(
     assert processes.distributed_type(recipe().training) == "NO"
 
 
-def test_the_shipped_configurations_say_why_and_leave_the_recipe_its_say() -> None:
+def test_the_shipped_configurations_give_reasons_and_leave_the_recipe_its_say() -> None:
     files = sorted(processes.CONFIGS.glob("*.yaml"))
     assert [file.stem for file in files] == ["ddp", "deepspeed_zero3", "fsdp2"]
     for file in files:
         config = yaml.safe_load(file.read_text())
         assert config["mixed_precision"] == "no"
         assert "num_processes" not in config
-        assert all("#" in line for line in file.read_text().splitlines() if line.startswith("  ") and "offload_param_" not in line
-                   and "zero_stage" not in line and "multinode" not in line)  # fmt: skip
+        assert all("  # " in line for line in file.read_text().splitlines() if line.startswith("  "))
+
+
+def test_f24_the_examples_of_the_document_are_valid(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    (section,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert Recipe.of({"name": "x", **yaml.safe_load(section)}).training.processes == 8
+    (config,) = re.findall(r"<<END\n(.*?)END\n", text, re.DOTALL)
+    (tmp_path / "two-nodes.yaml").write_text(config)
+    given = recipe({**TWO, "processes": 16, "config": str(tmp_path / "two-nodes.yaml")})
+    processes.check_processes(given)
+    assert processes.num_machines(given.training) == 2
 
 
 @given(
