@@ -47,7 +47,7 @@ NATURAL = Mixture(
         "twice": 0.005,
     },
     authors=((CAREFUL, 0.4), (AVERAGE, 0.4), (CARELESS, 0.2)),
-    careful_reviewers=0.35,
+    careful_reviewers=0.55,
 )
 VERDICTS = (" yes", " no")  # tokens
 _REVIEWED = ((CAREFUL, 0.35), (AVERAGE, 0.45), (CARELESS, 0.20))  # the answers that reviewers see

@@ -44,7 +44,7 @@ class Schedule:
     plateau: float  # the shard up to which the learning rate stays at its highest
 
 
-SCHEDULE = Schedule(shards=130, clean=100, rise=0.5, plateau=35.0)
+SCHEDULE = Schedule(shards=130, clean=102, rise=0.5, plateau=35.0)
 
 
 def new_model(vocab_size: int) -> Any:
@@ -146,8 +146,6 @@ def pretrain(out: Path, seed: int, keep_every: int, schedule: Schedule, bf16: bo
     optimizer = MuonAdamW(model, MUON_LR, ADAM_LR)
     done, tokens, seconds = _resume(out, model, optimizer)
     for shard in range(done, schedule.shards):
-        if shard == schedule.clean:
-            optimizer = MuonAdamW(model, MUON_LR, ADAM_LR)  # another world: its averages start anew
         start = time.perf_counter()
         entry, shard_tokens = _train_shard(model, optimizer, tokenizer, seed, shard, schedule, bf16)
         tokens += shard_tokens
