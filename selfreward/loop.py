@@ -6,12 +6,12 @@ Every step is a file or a folder of the run that is made once: running the same 
 from pathlib import Path
 
 from selfreward import store
-from selfreward.engines import find_engine
+from selfreward.engines import check_engine, find_engine
 from selfreward.evaluation.evaluate import evaluate
 from selfreward.judges import open_judge
 from selfreward.named import find
 from selfreward.progress import Progress
-from selfreward.recipe import Recipe
+from selfreward.recipe import EngineOptions, Recipe
 from selfreward.records import Example, Lesson
 from selfreward.responses import ranked_responses
 from selfreward.round import Engines, Round, judge_into, opened
@@ -26,8 +26,9 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
     """Run a recipe in a folder, or go on with what the folder holds."""
     strategy = find(recipe.strategy, STRATEGIES, "strategy")
     check(recipe)
-    with open_run(folder, recipe) as run_folder, opened(recipe.engine) as engines:
+    with open_run(folder, recipe) as run_folder, opened(recipe.engine, run_folder.log) as engines:
         progress.log = run_folder.log
+        check_engines(recipe, run_folder)
         seeds = load_seeds(recipe, run_folder.folder(store.SEED_FOLDER))
 
         def model(k: int) -> str:
@@ -72,6 +73,8 @@ def eft_seed(
             "temperature": options.temperature,
             "top_p": options.top_p,
             "max_tokens": options.max_tokens,
+            "read": "votes",  # an example is a judgement in words
+            "engine": None,
         }
     )
     path = folder / store.EFT_JUDGEMENTS_FILE
@@ -86,7 +89,21 @@ def eft_seed(
 
 def check(recipe: Recipe) -> None:
     """BadInput for what a recipe names and there is not, before any work is done."""
-    find_engine(recipe.engine.name)
+    for engine in _engines(recipe):
+        find_engine(engine.name)
     open_judge(recipe.judge.name)
     render("judge", recipe.judge.template, prompt="", response="")
     render("prompts", recipe.prompts.template, tasks=[""])
+
+
+def check_engines(recipe: Recipe, run_folder: RunFolder) -> None:
+    """BadInput where an engine cannot be opened: hours may lie between the start and the first question to a judge."""
+    if not (
+        run_folder.path / model_name(recipe.rounds + 1) / store.LESSON_FILE
+    ).exists():  # else none is asked any more
+        for engine in _engines(recipe):
+            check_engine(engine)
+
+
+def _engines(recipe: Recipe) -> list[EngineOptions]:
+    return [recipe.engine, *([recipe.judge.engine] if recipe.judge.engine else [])]

@@ -7,10 +7,21 @@ Language Models, Yuan et al. 2024, arXiv 2401.10020; "not stated" means that the
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from selfreward.errors import BadInput, nearest
 
@@ -108,6 +119,67 @@ class Responses(Section):
     max_tokens: Count = cited(1024, "not stated; M3's answers to AlpacaEval have 2,552 characters on average")
 
 
+class Server(Section):
+    """How an endpoint of the OpenAI API is asked, for the engines `server` and `vllm`."""
+
+    url: str | None = cited(None, "as http://127.0.0.1:8000/v1; wanted by server, which asks it for chat/completions")
+    model: str | None = cited(None, "its name there; none asks for the model of the round by its folder")
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = cited(
+        None, "the environment variable that holds the key; none sends no key"
+    )
+    concurrency: Count = cited(16, "requests that are under way at once")
+    requests_per_minute: Count | None = cited(None, "none sets no pace")
+    timeout_s: Positive = cited(600, "seconds that one answer may take")
+    retries: Whole = cited(6, "tries after the first; for connections that fail, for 429 and for 5xx alone")
+
+    @field_validator("url")
+    @classmethod
+    def _plain_url(cls, url: str | None) -> str | None:
+        if url is not None:
+            parts = TypeAdapter(HttpUrl).validate_python(url)
+            if parts.username or parts.password or parts.query or parts.fragment:
+                raise ValueError("must have no user, password, query or fragment: a key belongs in api_key_env")
+        return url
+
+
+class Vllm(Section):
+    """How `vllm serve` is started, for the engine `vllm`."""
+
+    args: tuple[str, ...] = cited((), "further arguments of `vllm serve`, as --tensor-parallel-size, '4'")
+    start_s: Positive = cited(900, "seconds it may take to load the model and answer")
+
+
+class EngineOptions(Section):
+    """What turns prompts into completions. A matter of the machine, so the paper has no part in it."""
+
+    name: str = cited(
+        "local",
+        "local: weights in this process; server: an endpoint of the OpenAI API; vllm: a server of our own start; "
+        "or package.module:function",
+    )
+    batch_size: Count = cited(64, "prompt rows decoded at once, requests between two writes; no sample depends on it")
+    dtype: Literal["auto", "float32", "bfloat16"] = cited("auto", "bfloat16 on a GPU, float32 on a CPU")
+    device: Literal["auto", "cpu", "cuda"] = cited("auto", "the GPU where there is one")
+    threads: Count | None = cited(None, "CPU threads; none leaves it to torch")
+    server: Server = cited(Server(), Server.__doc__ or "")
+    vllm: Vllm = cited(Vllm(), Vllm.__doc__ or "")
+
+    @model_validator(mode="after")
+    def _what_the_engine_reads(self) -> Self:
+        """Refuses a setting that the engine named would ignore; an engine of the user's may read any."""
+        unused = {"local": ("server", "vllm"), "server": ("dtype", "device", "threads", "vllm"), "vllm": ("device",)}
+        fields = type(self).model_fields
+        ignored = [name for name in unused.get(self.name, ()) if getattr(self, name) != fields[name].default]
+        if self.name == "vllm":  # it gives its server an address, a name and a key itself
+            set_ = self.server.model_dump(include={"url", "model", "api_key_env"}, exclude_none=True)
+            ignored += [f"server.{name}" for name in set_]
+        if ignored:
+            raise ValueError(f"the engine {self.name} does not use {' and '.join(ignored)}")
+        if self.name == "server" and self.server.url is None:
+            raise ValueError("the engine server needs server.url")
+        return self
+
+
 class Judge(Section):
     """Who scores the candidates, and how often. Section 2.2 and figure 2."""
 
@@ -118,6 +190,19 @@ class Judge(Section):
     top_p: Share = cited(0.9, "3.1.3: the settings of the candidates")
     max_tokens: Count = cited(256, "a justification has at most 100 words (figure 2)")
     quorum: Count = cited(1, "not stated; readable votes that a response must have to be scored at all")
+    read: Literal["votes", "expected", "direct"] = cited(
+        "votes",
+        "2.2: votes, the points that it writes; expected: their mean under its own probabilities, after each "
+        "justification; direct: the same, asked without one",
+    )
+    engine: EngineOptions | None = cited(None, "the judge's own engine; none: the engine of the run")
+
+    @field_validator("read")
+    @classmethod
+    def _one_direct_vote(cls, read: str, info: ValidationInfo) -> str:
+        if read == "direct" and info.data.get("votes", 1) != 1:
+            raise ValueError("direct gives one vote, the same each time: set votes to 1")
+        return read
 
     @field_validator("quorum")
     @classmethod
@@ -161,16 +246,6 @@ class Dpo(Section):
     _falling = field_validator("final_lr")(_final_rate)
 
 
-class EngineOptions(Section):
-    """What turns prompts into completions. A matter of the machine, so the paper has no part in it."""
-
-    name: str = cited("local", "local: weights in this process; or package.module:function")
-    batch_size: Count = cited(64, "prompt rows decoded at once; no sample depends on it")
-    dtype: Literal["auto", "float32", "bfloat16"] = cited("auto", "bfloat16 on a GPU, float32 on a CPU")
-    device: Literal["auto", "cpu", "cuda"] = cited("auto", "the GPU where there is one")
-    threads: Count | None = cited(None, "CPU threads; none leaves it to torch")
-
-
 class Evaluation(Section):
     """What every model is measured on. Section 3.1.2."""
 
@@ -201,6 +276,15 @@ class Recipe(Section):
     engine: EngineOptions = cited(EngineOptions(), EngineOptions.__doc__ or "")
     evaluation: Evaluation = cited(Evaluation(), Evaluation.__doc__ or "")
 
+    @field_validator("engine")
+    @classmethod
+    def _one_model_for_all_rounds(cls, engine: EngineOptions) -> EngineOptions:
+        if engine.name == "server" and engine.server.model:
+            raise ValueError(
+                "with server.model every M_k would be this one model; name it in judge.engine, or leave it out"
+            )
+        return engine
+
     @classmethod
     def of(cls, values: object, where: object = "recipe") -> Self:
         """The recipe that plain values say; BadInput names every fault at once, each with its path (`dpo.beta`)."""
@@ -222,7 +306,12 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 def differences(stored: Recipe, given: Recipe) -> list[str]:
     """`path: stored, given` of every leaf in which two recipes differ."""
     before, after = dict(flat(stored.model_dump())), dict(flat(given.model_dump()))
-    return [f"{path}: {before[path]!r} there, {after[path]!r} given" for path in before if before[path] != after[path]]
+    paths = dict.fromkeys((*before, *after))  # a section that may be left out has paths on one side only
+    return [
+        f"{path}: {before.get(path)!r} there, {after.get(path)!r} given"
+        for path in paths
+        if before.get(path) != after.get(path)
+    ]
 
 
 def _section(path: Sequence[str | int]) -> type[BaseModel] | None:
@@ -230,9 +319,11 @@ def _section(path: Sequence[str | int]) -> type[BaseModel] | None:
     found: type[BaseModel] = Recipe
     for key in path[:-1]:
         field = found.model_fields.get(str(key))
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+        choices = (field.annotation, *get_args(field.annotation)) if field else ()  # a section, or a section or None
+        sections = [choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel)]
+        if not sections:
             return None
-        found = field.annotation
+        found = sections[0]
     return found
 
 
@@ -260,7 +351,8 @@ def _faults(error: ValidationError) -> str:
         else:
             message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
             value = fault["input"]
-            given = "" if isinstance(value, BaseModel | Mapping) else f" (got {value!r:.60})"
+            hidden = isinstance(value, BaseModel | Mapping) or fault["loc"][-1:] in (("api_key_env",), ("url",))
+            given = "" if hidden else f" (got {value!r:.60})"  # a key may have been written where its name belongs
             lines.append(f"{path}: {message}{given}")
     return lines[0] if len(lines) == 1 else f"{len(lines)} faults:\n  " + "\n  ".join(lines)
 
@@ -342,7 +434,7 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
 
 def to_yaml(recipe: Recipe) -> str:
     """The whole recipe as YAML, every value written out; `load_recipe` reads it back to an equal recipe."""
-    return yaml.safe_dump(recipe.model_dump(), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def schema() -> dict[str, Any]:

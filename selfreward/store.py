@@ -50,8 +50,16 @@ EVAL_JUDGEMENTS_FILE = "eval_judgements.jsonl"
 EFT_JUDGEMENTS_FILE = "eft_judgements.jsonl"
 MODEL_FOLDER = "model"
 
-# No sample depends on these, so a run may go on with other values (smaller batches after running out of memory).
-_FREE_TO_CHANGE = ("engine.batch_size:", "engine.threads:")
+# No sample depends on these, so a run may go on with other values: smaller batches after running out of memory, a server
+# that was moved, a slower pace.
+_FREE_TO_CHANGE = tuple(
+    f"{engine}.{name}:"
+    for engine in ("engine", "judge.engine")
+    for name in (
+        "batch_size", "threads", "server.url", "server.api_key_env", "server.concurrency", "server.requests_per_minute",
+        "server.timeout_s", "server.retries", "vllm.start_s",
+    )
+)  # fmt: skip
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
@@ -226,7 +234,8 @@ def fill(
 
     An item and its record are joined by `key(item) == record.id`, never by position. `make` turns at most `batch`
     items into their records, in any order; each batch is on disk before the next begins, so that a killed run owes at
-    most one. StageFailed where `make` returns other ids than it was asked for.
+    most one, and one whose `make` fails owes what is not in `StageFailed.made`. StageFailed where `make` returns other ids
+    than it was asked for.
     """
     if path.exists():
         with _writing(path):
@@ -237,7 +246,12 @@ def fill(
     with progress.stage(f"{path.parent.name} {path.stem}", len(items), len(items) - len(missing)) as advance:
         for begin in range(0, len(missing), batch):
             asked = missing[begin : begin + batch]
-            made = {_id(record): record for record in make(asked)}
+            try:
+                made = {_id(record): record for record in make(asked)}
+            except StageFailed as failed:
+                finished = {_id(record): record for record in failed.made}
+                append(path, [finished[key(item)] for item in asked if key(item) in finished])
+                raise
             if made.keys() != {key(item) for item in asked}:
                 wrong = sorted(made.keys() ^ {key(item) for item in asked})
                 raise StageFailed(f"records and items do not match: {', '.join(wrong[:3])}", path)

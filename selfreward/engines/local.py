@@ -70,15 +70,25 @@ class LocalEngine:
         return answers
 
     @torch.inference_mode()
-    def score_tokens(self, prompts: Sequence[str], candidates: Sequence[str]) -> list[list[float]]:
+    def score_tokens(
+        self, items: Sequence[tuple[str, str]], candidates: Sequence[str]
+    ) -> list[tuple[float, ...] | None]:
         """See `Engine`."""
-        tokens = [chat.single_token(self.tokenizer, candidate) for candidate in candidates]
-        ids = [tuple(chat.encode_prompt(self.tokenizer, prompt)) for prompt in prompts]
-        self._check_fits(ids)
-        scores: dict[Ids, list[float]] = {}
-        for batch, prefilled in self._read(list(dict.fromkeys(ids))):
-            scores.update(zip(batch, prefilled.logits[:, tokens].double().softmax(-1).tolist(), strict=True))
-        return [list(scores[prompt]) for prompt in ids]
+        asked: list[tuple[Ids, Ids]] = []  # what is read, the candidates' tokens
+        for prompt, said in items:
+            before, tokens = chat.next_tokens(self.tokenizer, said, candidates)
+            asked.append(((*chat.encode_prompt(self.tokenizer, prompt), *before), tuple(tokens)))
+        wanted: dict[Ids, set[Ids]] = {}
+        for ids, token_ids in asked:
+            if len(ids) < self.context:
+                wanted.setdefault(ids, set()).add(token_ids)
+            else:
+                log.warning("%d tokens leave no room in a context of %d", len(ids), self.context)
+        scores: dict[tuple[Ids, Ids], tuple[float, ...]] = {}
+        for batch, prefilled in self._read(list(wanted)):
+            for ids, probs in zip(batch, prefilled.logits.double().softmax(-1), strict=True):
+                scores |= {(ids, token_ids): tuple(probs[list(token_ids)].tolist()) for token_ids in wanted[ids]}
+        return [scores.get(item) for item in asked]
 
     @torch.inference_mode()
     def loglik(self, items: Sequence[tuple[str, str]]) -> list[float]:
@@ -97,7 +107,8 @@ class LocalEngine:
 
     def close(self) -> None:
         """Free the model; the engine cannot be used again."""
-        del self.model, self.reader
+        for name in ("model", "reader"):
+            vars(self).pop(name, None)
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

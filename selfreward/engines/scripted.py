@@ -16,11 +16,11 @@ class ScriptedEngine:
     def __init__(
         self,
         script: Script,
-        token_scores: Callable[[str, Sequence[str]], Sequence[float]] | None = None,  # weights; None: all equal
+        token_probs: Callable[[str, Sequence[str]], Sequence[float]] | None = None,  # None: all equal, 1 in all
         loglik: Callable[[str, str], float] | None = None,  # nats; None: -1 per word and for the end
     ) -> None:
         self.script = script
-        self.token_scores = token_scores
+        self.token_probs = token_probs
         self.response_loglik = loglik
         self.requests: list[Request] = []
         self.calls: list[str] = []  # names of the methods called, in order
@@ -32,14 +32,14 @@ class ScriptedEngine:
         self.requests.extend(requests)
         return [self._complete(request, sampling) for request in requests]
 
-    def score_tokens(self, prompts: Sequence[str], candidates: Sequence[str]) -> list[list[float]]:
-        """See `Engine`."""
+    def score_tokens(
+        self, items: Sequence[tuple[str, str]], candidates: Sequence[str]
+    ) -> list[tuple[float, ...] | None]:
+        """See `Engine`; `token_probs` gets the prompt and what was said as one text."""
         self.calls.append("score_tokens")
-        rows = [
-            self.token_scores(prompt, candidates) if self.token_scores else [1.0] * len(candidates)
-            for prompt in prompts
-        ]
-        return [[weight / sum(row) for weight in row] for row in rows]
+        if self.token_probs is None:
+            return [tuple(1 / len(candidates) for _ in candidates) for _ in items]
+        return [tuple(self.token_probs(prompt + said, candidates)) for prompt, said in items]
 
     def loglik(self, items: Sequence[tuple[str, str]]) -> list[float]:
         """See `Engine`."""

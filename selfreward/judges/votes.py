@@ -58,6 +58,15 @@ def read_vote(text: str, finished: bool) -> Vote:
     return Vote(score=score, fault=fault, text=text)
 
 
+def before_points(text: str) -> str:
+    """What a judge wrote before the points of its verdict, of a text in which `read_vote` found a score."""
+    _, value = _verdict(text)
+    if value is None:
+        raise ValueError("there is no verdict in this text")
+    number = value["number"]
+    return text[: value.start("number") + len(number) - len(number.lstrip("+-\u2212"))]
+
+
 def judgement_id(judge: str, response_id: str) -> str:
     """The id of the judgement that `judge` gives to a response."""
     return digest("judgement", judge, response_id)
@@ -88,13 +97,9 @@ def make_judgement(response: Response, votes: Sequence[Vote], judge: str, quorum
 def _read(text: str, finished: bool) -> tuple[float | None, VoteFault | None]:
     """The score, or None and why there is none."""
     nothing: VoteFault = "unreadable" if finished else "truncated"
-    label = None
-    for candidate in _LABEL.finditer(text):
-        if _is_verdict(text, candidate.start()):
-            label = candidate
+    label, value = _verdict(text)
     if label is None:
         return None, nothing
-    value = _NUMBER.match(text, label.end())
     if value is None:
         return None, "unreadable" if re.search(r"\w", text[label.end() :]) else nothing
     scale = _SCALE.match(text, value.end())
@@ -111,6 +116,15 @@ def _read(text: str, finished: bool) -> tuple[float | None, VoteFault | None]:
     if any(_stated_highest(part) != HIGHEST for part in stated if part is not None):
         return None, "out_of_range"
     return points, None
+
+
+def _verdict(text: str) -> tuple[re.Match[str] | None, re.Match[str] | None]:
+    """The label of the last verdict and the number behind it, each None where there is none."""
+    label = None
+    for candidate in _LABEL.finditer(text):
+        if _is_verdict(text, candidate.start()):
+            label = candidate
+    return label, _NUMBER.match(text, label.end()) if label else None
 
 
 def _is_verdict(text: str, start: int) -> bool:
