@@ -195,6 +195,7 @@ class Judge(Section):
         "2.2: votes, the points that it writes; expected: their mean under its own probabilities, after each "
         "justification; direct: the same, asked without one",
     )
+    begin: str = cited("Score: ", "not stated; what a judge that is read directly is made to say before its points")
     engine: EngineOptions | None = cited(None, "the judge's own engine; none: the engine of the run")
 
     @field_validator("read")
@@ -203,6 +204,13 @@ class Judge(Section):
         if read == "direct" and info.data.get("votes", 1) != 1:
             raise ValueError("direct gives one vote, the same each time: set votes to 1")
         return read
+
+    @field_validator("begin")
+    @classmethod
+    def _only_direct_begins(cls, begin: str, info: ValidationInfo) -> str:
+        if info.data.get("read", "direct") != "direct" and begin != cls.model_fields["begin"].default:
+            raise ValueError("is for read: direct alone")
+        return begin
 
     @field_validator("quorum")
     @classmethod

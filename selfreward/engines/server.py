@@ -24,14 +24,15 @@ SEED_BITS = 31  # what every server takes; llama.cpp's seeds have 32 bits, of wh
 TOP_LOGPROBS = 20  # the most that OpenAI gives, and vLLM unless told otherwise
 COUNTED = ("answers", "prompt_tokens", "completion_tokens", "unfinished", "refused", "too_long", "equal_samples")
 
-# Temperature 2 spreads the choices even of a model that is sure at 1: what it says at every token with p = 0.99 against a
-# few hundred others comes out with p below 0.9, thirty times in a row with p below 0.05.
+# Temperature 2 spreads the choices even of a model that is sure at 1. One whose likeliest answer to a probe still has
+# probability 0.75 then is taken for greedy once in 2,000 times; a greedy server of which one probe in ten differs by
+# chance of rounding passes once in 60.
 PROBE_TEMPERATURES = (2.0, 1.0)  # the second where a server refuses the first
 PROBE = "probe"  # the id of its requests
 PROBE_TOKENS = 32
 PROBE_SAMPLES = 4
-PROBES = 8
-PROBES_THAT_MUST_VARY = 4
+PROBES = 16
+PROBES_THAT_MUST_VARY = 5
 
 _TOO_LONG = re.compile(
     r"context[ _-]?(length|window|size)|maximum model length|max_model_len|(prompt|input) is too long", re.IGNORECASE
@@ -131,7 +132,7 @@ class ServerEngine:
         `transformers serve` does, unless the model's own settings say do_sample: all candidates are equal then, and
         nothing says so. Samples that are equal prove nothing, since a sure model gives such; so, once, the server is
         asked for 32 tokens at temperature 2, four samples to a prompt. It samples if the four of one prompt all differ,
-        or if those of at least four out of eight prompts are not all equal: a greedy server whose arithmetic depends on
+        or if those of at least five out of sixteen prompts are not all equal: a greedy server whose arithmetic depends on
         the batch may differ here and there.
         """
         if self._samples_differ:
@@ -157,7 +158,7 @@ class ServerEngine:
             sampling = Sampling(temperature, 1.0, PROBE_TOKENS)
             prompt = f"Write down {len(answers) + 2} words."
             try:
-                samples = await self._samples(PROBE, prompt, PROBE_SAMPLES, len(answers), sampling)
+                samples = await self._samples(PROBE, prompt, PROBE_SAMPLES, 1000 * len(answers), sampling)
             except Rejected:
                 if not others:
                     raise

@@ -23,6 +23,7 @@ from selfreward.errors import BadInput, StageFailed
 from selfreward.recipe import EngineOptions
 
 POLL_S = 0.2
+POLL_ANSWER_S = 5.0
 STOP_S = 30.0  # for an orderly end; after it the processes are killed
 GONE_S = 10.0  # for the system to clear what was killed
 PORT_TRIES = 5  # another process may take the free port before the server does
@@ -90,7 +91,7 @@ class VllmServer:
     def _is_healthy_within(self, seconds: float) -> bool:
         """Whether the server answers in time; False as soon as it has ended."""
         deadline = time.monotonic() + seconds
-        with httpx2.Client(timeout=5, trust_env=False) as client:
+        with httpx2.Client(timeout=POLL_ANSWER_S, trust_env=False) as client:
             while time.monotonic() < deadline and self._process.poll() is None:
                 try:
                     # Not /health, which another server on the port would answer too: this asks for the key.

@@ -13,7 +13,6 @@ from selfreward.records import Vote
 
 POINTS = ("0", "1", "2", "3", "4", "5")
 LEAST_SHARE = 0.5  # of all probability
-DIRECT = "Score: "  # what a judge that is asked for its points alone is made to begin with; both templates end so
 
 
 def expect(engine: Engine, prompts: Sequence[str], votes: Sequence[Vote]) -> list[Vote]:
@@ -28,9 +27,9 @@ def expect(engine: Engine, prompts: Sequence[str], votes: Sequence[Vote]) -> lis
     return [vote if vote.fault is not None else expected_vote(next(found), vote.text) for vote in votes]
 
 
-def expect_directly(engine: Engine, prompts: Sequence[str]) -> list[Vote]:
-    """One vote to a prompt without a justification: its text is empty."""
-    return [expected_vote(probs, "") for probs in engine.score_tokens([(prompt, DIRECT) for prompt in prompts], POINTS)]
+def expect_directly(engine: Engine, prompts: Sequence[str], begin: str) -> list[Vote]:
+    """One vote to a prompt without a justification, as the judge would go on after `begin`: its text is empty."""
+    return [expected_vote(probs, "") for probs in engine.score_tokens([(prompt, begin) for prompt in prompts], POINTS)]
 
 
 def expected_vote(probs: Sequence[float] | None, text: str) -> Vote:

@@ -33,7 +33,9 @@ def judge(
         return [make_judgement(responses[place], votes, judge_name, settings.quorum) for place, votes in drafts]
 
     if settings.read == "direct":
-        return judgements([(place, [vote]) for place, vote in enumerate(expect_directly(engine, prompts))])
+        return judgements(
+            [(place, [vote]) for place, vote in enumerate(expect_directly(engine, prompts, settings.begin))]
+        )
     requests = [
         Request(response.id, prompt, settings.votes, seed_of(seed, judge_name, response.id))
         for response, prompt in zip(responses, prompts, strict=True)
