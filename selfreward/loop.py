@@ -26,9 +26,9 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
     """Run a recipe in a folder, or go on with what the folder holds."""
     strategy = find(recipe.strategy, STRATEGIES, "strategy")
     check(recipe)
+    check_engines(recipe, folder)
     with open_run(folder, recipe) as run_folder, opened(recipe.engine, run_folder.log) as engines:
         progress.log = run_folder.log
-        check_engines(recipe, run_folder)
         seeds = load_seeds(recipe, run_folder.folder(store.SEED_FOLDER))
 
         def model(k: int) -> str:
@@ -96,13 +96,13 @@ def check(recipe: Recipe) -> None:
     render("prompts", recipe.prompts.template, tasks=[""])
 
 
-def check_engines(recipe: Recipe, run_folder: RunFolder) -> None:
-    """BadInput where an engine cannot be opened: hours may lie between the start and the first question to a judge."""
-    if not (
-        run_folder.path / model_name(recipe.rounds + 1) / store.LESSON_FILE
-    ).exists():  # else none is asked any more
-        for engine in _engines(recipe):
-            check_engine(engine)
+def check_engines(recipe: Recipe, folder: Path) -> None:
+    """BadInput where an engine that is still needed cannot be opened: hours may lie before the first question to a judge."""
+    last = folder / model_name(recipe.rounds + 1)
+    if not (last / store.EVAL_FILE).exists():
+        check_engine(recipe.engine)
+    if recipe.judge.engine and not (last / store.LESSON_FILE).exists():
+        check_engine(recipe.judge.engine)
 
 
 def _engines(recipe: Recipe) -> list[EngineOptions]:

@@ -292,8 +292,8 @@ def test_a_judges_server_is_looked_for_before_hours_of_training_and_not_once_it_
     recipe = Recipe.of({"name": "x", "judge": judge})
     with pytest.raises(BadInput, match=r"127\.0\.0\.1:9/v1: does not answer"):
         run(recipe, tmp_path / "run", QuietProgress())
-    assert not (tmp_path / "run" / store.SEED_FOLDER).exists()
+    assert not (tmp_path / "run").exists()
     last = tmp_path / "run" / "m3"
-    last.mkdir()
+    last.mkdir(parents=True)
     store.write_json(last / store.LESSON_FILE, {})
-    check_engines(recipe, store.RunFolder(tmp_path / "run"))
+    check_engines(recipe, tmp_path / "run")
