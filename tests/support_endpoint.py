@@ -40,6 +40,7 @@ class FakeEndpoint:
         self.choice: dict[str, Any] = {}  # laid over every choice
         self.probs: Mapping[str, float] | None = None  # of the next token; None: gives none
         self.takes_n = self.samples = True
+        self.temperature: float | None = None  # whatever is asked
         self.key: str | None = None
         self.context = 10**9  # words
         self.delay_s = 0.0
@@ -121,7 +122,8 @@ class FakeEndpoint:
         if len(prompt.split()) >= self.context:
             what = f"This model's maximum context length is {self.context} tokens. Please reduce the length."
             return 400, {}, {"error": {"message": what, "type": "BadRequestError", "code": 400}}
-        temperature = body["temperature"] if self.samples else 0
+        temperature = body["temperature"] if self.temperature is None else self.temperature
+        temperature = temperature if self.samples else 0
         number = body.get("n", 1) if self.takes_n else 1
         choices, num_tokens = [], 0
         for index in range(number):

@@ -127,13 +127,14 @@ class ServerEngine:
         self.endpoint.close()
 
     def check_that_samples_differ(self) -> None:
-        """StageFailed for a server that decodes greedily whatever the temperature, or gives every sample one seed.
+        """StageFailed for a server that decodes greedily, or at one temperature, whatever is asked.
 
-        `transformers serve` does, unless the model's own settings say do_sample: all candidates are equal then, and
-        nothing says so. Samples that are equal prove nothing, since a sure model gives such; so, once, the server is
-        asked for 32 tokens at temperature 2, four samples to a prompt. It samples if the four of one prompt all differ,
-        or if those of at least five out of sixteen prompts are not all equal: a greedy server whose arithmetic depends on
-        the batch may differ here and there.
+        `transformers serve` is greedy unless the model's own settings say do_sample, and with continuous batching it keeps
+        the temperature of its first request; nothing says so. Samples that are equal prove nothing, since a sure model
+        gives such; so, once, the server is asked for 32 tokens at temperature 2, four samples to a prompt. It samples if
+        the four of one prompt all differ, or if those of at least five out of sixteen prompts are not all equal: a
+        greedy server whose arithmetic depends on the batch may differ here and there. Then four seeds at temperature 0
+        must not give four texts.
         """
         if self._samples_differ:
             return
@@ -148,7 +149,24 @@ class ServerEngine:
                 self.endpoint.url,
                 "it may need do_sample: true in the model's generation_config.json, or another server",
             )
+        (greedy,), failed = self.endpoint.run_all([self._probe_greedy])
+        if failed or greedy is None:
+            raise failed or StageFailed("gives no sample", self.endpoint.url)
+        if len(greedy) == PROBE_SAMPLES:
+            raise StageFailed(
+                f"ignores the temperature: at 0, {PROBE_SAMPLES} seeds gave {PROBE_SAMPLES} different answers",
+                self.endpoint.url,
+                "transformers serve keeps that of its first request with --continuous-batching: start it without",
+            )
         self._samples_differ = True
+
+    async def _probe_greedy(self) -> set[str]:
+        """The texts that different seeds give at temperature 0."""
+        texts: set[str] = set()
+        for number in range(PROBE_SAMPLES):
+            sampling = Sampling(0.0, 1.0, PROBE_TOKENS)
+            texts |= {c.text for c in await self._samples(PROBE, "Write down 2 words.", 1, 1000 * number, sampling)}
+        return texts
 
     async def _probe(self) -> tuple[float, list[list[str]]]:
         """The temperature, and the texts (prompts, PROBE_SAMPLES) of as many probes as it takes to know."""

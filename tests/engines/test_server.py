@@ -154,6 +154,15 @@ def test_a_greedy_server_that_differs_by_chance_is_refused(
         engine_of().generate(REQUESTS, WARM)
 
 
+def test_a_server_that_keeps_one_temperature_whatever_is_asked_is_refused(
+    fake: FakeEndpoint, engine_of: Callable[..., ServerEngine]
+) -> None:
+    fake.temperature = 2.0
+    with pytest.raises(StageFailed, match="ignores the temperature: at 0, 4 seeds gave 4 different answers"):
+        engine_of().generate(REQUESTS, WARM)
+    assert asked(fake) == []
+
+
 @pytest.mark.parametrize("says", [sure_until_heated, sure_even_when_heated])
 def test_a_model_that_is_sure_of_its_answer_is_not_refused(
     fake: FakeEndpoint, engine_of: Callable[..., ServerEngine], says: Any
@@ -172,7 +181,7 @@ def test_a_server_is_probed_once_and_at_temperature_1_where_it_refuses_2(
     engine = engine_of()
     engine.generate(REQUESTS[:2], WARM)
     engine.generate(REQUESTS[2:], WARM)
-    assert [body["temperature"] for body in fake.bodies if body not in asked(fake)] == [2.0, 1.0]
+    assert [body["temperature"] for body in fake.bodies if body not in asked(fake)] == [2.0, 1.0, 0, 0, 0, 0]
 
 
 # What an answer says

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,22 @@ def m0(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=["plain", "continuous batching"])
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server that loads the models it is asked for."""
+@contextmanager
+def serving(folder: Path, *arguments: str) -> Iterator[str]:
+    """The URL of a server that loads the models it is asked for."""
     port = free_port()
-    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--continuous-batching"] if request.param == "continuous batching" else []
-    log = tmp_path_factory.mktemp("serve") / "log"
+    command = [
+        sys.executable,
+        "-m",
+        "transformers.cli.transformers",
+        "serve",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    command += arguments
+    log = folder / "log"
     with log.open("w") as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=output, env=os.environ | {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
@@ -69,6 +79,12 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(tmp_path_factory.mktemp("serve")) as url:
+        yield url
 
 
 def engine(url: str, model: str | Path) -> Any:
@@ -103,3 +119,19 @@ def test_it_gives_no_probabilities_and_the_engine_says_so(url: str, m0: Path) ->
         served.score_tokens([("Review the answer.", "")], ["1"])
     assert served.generate([], Sampling(0, 1, 4)) == []
     served.close()
+
+
+def test_continuous_batching_keeps_the_temperature_of_its_first_request_and_is_refused(
+    m0: Path, tmp_path: Path
+) -> None:
+    small = (
+        "--cb-num-blocks",
+        "64",
+        "--cb-max-batch-tokens",
+        "256",
+    )  # else its cache takes most of the memory there is
+    with serving(tmp_path, "--continuous-batching", *small) as url:
+        served = engine(url, m0)
+        with pytest.raises(StageFailed, match="ignores the temperature"):
+            llm.judge(served, RESPONSES, RECIPE.judge, "m0", 0)
+        served.close()

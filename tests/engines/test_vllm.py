@@ -95,7 +95,7 @@ def test_a_crash_in_use_is_told_at_once_and_keeps_what_was_answered(
         engine.generate([Request(f"r{i}", f"write about {i}", 2, i) for i in range(20)], WARM)
     engine.close()
     answers = raised.value.answers
-    assert [answer is not None for answer in answers] == [True] * 6 + [False] * 14  # the probe was one of seven
+    assert [answer is not None for answer in answers] == [True] * 2 + [False] * 18  # the probe was five of seven
 
 
 def test_a_port_that_another_process_takes_first_is_left_for_another(
