@@ -12,7 +12,9 @@ TESTS = Path(__file__).parent
 def put_vllm_on_path(folder: Path, monkeypatch: pytest.MonkeyPatch, fault: str = "") -> Path:
     """Returns the file to which every server writes the ids of its processes."""
     program = folder / "vllm"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{TESTS / "support_endpoint.py"}" "$@"\n')
+    program.write_text(
+        f'#!/bin/sh\necho starting "$@"\nexec "{sys.executable}" "{TESTS / "support_endpoint.py"}" "$@"\n'
+    )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("FAKE_VLLM", fault)

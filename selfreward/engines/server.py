@@ -194,8 +194,9 @@ class ServerEngine:
             return []
         seed %= 2**SEED_BITS
         greedy = sampling.temperature == 0  # all equal, and vLLM refuses to give several
+        at_once = 1 if greedy or not self._takes_n else num
         try:
-            found = await self._complete(prompt, 1 if greedy or not self._takes_n else num, seed, sampling)
+            found = await self._complete(prompt, at_once, seed, sampling)
         except Rejected as rejected:
             if _is_too_long(rejected):
                 log.warning("request %s: does not fit the model's context: %s", id, rejected.message)
@@ -204,15 +205,15 @@ class ServerEngine:
             if rejected.code in _REFUSALS:
                 self.counts["refused"] += num
                 return [Completion("", 0, False, refused=True)] * num
-            if num == 1 or not self._takes_n or not _ONE_AT_A_TIME.search(rejected.message):
+            if at_once == 1 or not _ONE_AT_A_TIME.search(rejected.message):
                 raise
-            self._takes_n, found = False, []
+            found = []
         if greedy:
             return found[:1] * num
         if len(found) < num:
             self._takes_n = False
             for sample in range(len(found), num):
-                found += await self._complete(prompt, 1, (seed + sample) % 2**SEED_BITS, sampling)
+                found += await self._complete(prompt, 1, seed + sample, sampling)
         if num > 1 and id != PROBE:
             self.counts["equal_samples"] += len({completion.text for completion in found}) == 1
         return found
