@@ -9,16 +9,19 @@ export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test check docs clean
+.PHONY: help quickstart test test-all check docs clean
 
 help: ## name the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
 
 quickstart: .venv/run.stamp ## install and run the whole method in the micro-world
 	$(BIN)/selfreward run micro
 
 test: check ## lint, types and tests
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
+test-all: check .venv/serving.stamp ## the same, and what is slow or starts the server of another project
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto --dist loadfile -m 'not gpu and not network'
 
 check: .venv/dev.stamp ## lint and types
 	$(BIN)/ruff check .
@@ -42,4 +45,8 @@ clean: ## remove the virtual environment and all caches, never a run
 
 .venv/dev.stamp: .venv/run.stamp
 	$(PIP) -e '.[dev]'
+	@touch $@
+
+.venv/serving.stamp: .venv/dev.stamp
+	$(PIP) -e '.[serving]'
 	@touch $@
