@@ -23,10 +23,10 @@ from selfreward import chat
 from selfreward.engines.base import Request, Sampling
 from selfreward.engines.local import LocalEngine
 from selfreward.evaluation import micro
+from selfreward.judges.shown import judge_prompt
 from selfreward.micro import people
 from selfreward.recipe import load_recipe
 from selfreward.responses import ranked_responses
-from selfreward.templates import render
 
 ROOT = Path(__file__).parents[1]
 GREEDY_TOKENS, JUDGE_TOKENS = 40, 40
@@ -45,8 +45,7 @@ def micro_requests(num_judged: int, num_prompts: int) -> tuple[list[Request], li
     recipe = load_recipe("micro", [f"evaluation.num_prompts={num_prompts}", "evaluation.split=dev"])
     responses = ranked_responses(people.rank_responses(num_judged // 3, 3, 0, "dev", set()))
     judging = [
-        Request(r.id, render("judge", recipe.judge.template, prompt=r.prompt, response=r.text), 3, i)
-        for i, r in enumerate(responses)
+        Request(r.id, judge_prompt(recipe.judge.template, r.prompt, r.text), 3, i) for i, r in enumerate(responses)
     ]
     return judging, [Request(p.id, p.text, 4, i) for i, p in enumerate(micro.held_out_prompts(recipe))]
 

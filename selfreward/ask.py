@@ -24,7 +24,7 @@ def judge_one(folder: Path, name: str, prompt: str, response: str, votes: int) -
     settings = recipe.judge.model_copy(update={"votes": votes, "quorum": 1})
     asked = Response(
         id=digest("asked", prompt, response), prompt_id=digest("prompt", prompt), prompt=prompt, text=response,
-        model="you", sample=0, num_tokens=0, finished=True,
+        model="you", sample=0, num_tokens=None, finished=True,
     )  # fmt: skip
     return llm.judge(engine, [asked], settings, name, recipe.seed)[0]
 

@@ -5,6 +5,7 @@ What a person or a model wrote is encoded as plain text: a template token inside
 """
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -89,12 +90,18 @@ def end_ids(tokenizer: Any, model_generation_config: Any | None = None) -> set[i
     return {int(i) for i in (end_of_turn(tokenizer), tokenizer.eos_token_id, *several) if i is not None}
 
 
-def single_token(tokenizer: Any, text: str) -> int:
-    """The id of a text that is one token. ValueError when it is none or several."""
-    ids = _encode_plain(tokenizer, text)
-    if len(ids) != 1:
-        raise ValueError(f"candidate {text!r} is {len(ids)} tokens, not one")
-    return ids[0]
+def next_tokens(tokenizer: Any, said: str, candidates: Sequence[str]) -> tuple[list[int], list[int]]:
+    """(ids of what the assistant has said so far, id of each candidate as the token that follows).
+
+    Texts are encoded whole, as a model has read them: where `4` follows a space, its token may be ` 4`, and the space is
+    then no part of the ids before it. ValueError when a candidate is not one token there.
+    """
+    whole = [_encode_plain(tokenizer, said + candidate) for candidate in candidates]
+    before = whole[0][:-1] if whole else _encode_plain(tokenizer, said)
+    for candidate, ids in zip(candidates, whole, strict=True):
+        if not ids or ids[:-1] != before:
+            raise ValueError(f"the candidates {', '.join(map(repr, candidates))} are not one token each: {candidate!r}")
+    return before, [ids[-1] for ids in whole]
 
 
 def _user_turn(tokenizer: Any, content: str) -> str:

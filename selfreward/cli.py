@@ -72,7 +72,7 @@ def _exit_codes(on_interrupt: str = "interrupted") -> Iterator[None]:
 
 def _warn_of_code(recipe: Any) -> None:
     """Says aloud, whatever else is to be quiet, that a model's own code will run."""
-    if recipe.engine.trust_remote_code:
+    if any(engine.trust_remote_code for engine in recipe.engines):
         what = f"engine.trust_remote_code: Python code that comes with {recipe.model} runs with all your rights"
         typer.echo(f"warning: {what}", err=True)
 

@@ -4,7 +4,8 @@ Everything else that is raised is a fault of this program and keeps its tracebac
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
@@ -32,9 +33,13 @@ class BadInput(ValueError):
 
 
 class StageFailed(RuntimeError):
-    """A stage of a run could not finish; what it had made is kept. The command exits with 3."""
+    """A stage of a run could not finish; what it had made is kept. The command exits with 3.
+
+    `made` are records of the batch that failed which were finished all the same: `store.fill` writes them.
+    """
 
     exit_code = 3
 
-    def __init__(self, what: str, where: object = "", todo: str = "") -> None:
+    def __init__(self, what: str, where: object = "", todo: str = "", made: Sequence[Any] = ()) -> None:
         super().__init__(_sentence(what, str(where), todo))
+        self.made = made

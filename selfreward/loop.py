@@ -6,9 +6,10 @@ Every step is a file or a folder of the run that is made once: running the same 
 from pathlib import Path
 
 from selfreward import store
-from selfreward.engines import find_engine
+from selfreward.engines import check_engine, find_engine
 from selfreward.evaluation.evaluate import evaluate
 from selfreward.judges import open_judge
+from selfreward.judges.shown import begin_of, judge_prompt
 from selfreward.named import find
 from selfreward.progress import Progress
 from selfreward.recipe import Recipe
@@ -28,8 +29,9 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
     """Run a recipe in a folder, or go on with what the folder holds."""
     strategy = find(recipe.strategy, STRATEGIES, "strategy")
     check(recipe)
+    check_engines(recipe, folder)
     seeds = load_seeds(recipe, folder / store.SEED_FOLDER)  # before the folder is a run: bad data leave none behind
-    with open_run(folder, recipe) as run_folder, opened(recipe.engine) as engines:
+    with open_run(folder, recipe) as run_folder, opened(recipe.engine, run_folder.log) as engines:
         progress.log = run_folder.log
         write_seeds(seeds, run_folder.folder(store.SEED_FOLDER))
 
@@ -76,6 +78,8 @@ def eft_seed(
             "temperature": options.temperature,
             "top_p": options.top_p,
             "max_tokens": options.max_tokens,
+            "read": "votes",  # an example is a judgement in words
+            "engine": None,
         }
     )
     path = folder / store.EFT_JUDGEMENTS_FILE
@@ -91,9 +95,21 @@ def eft_seed(
 
 def check(recipe: Recipe) -> None:
     """BadInput for what a recipe names and there is not, before any work is done."""
-    find_engine(recipe.engine.name)
+    for engine in recipe.engines:
+        find_engine(engine.name)
     open_judge(recipe.judge.name)
     check_adapter(recipe.adapter)
     check_processes(recipe)
-    render("judge", recipe.judge.template, prompt="", response="")
+    judge_prompt(recipe.judge.template, "", "")
+    if recipe.judge.read == "direct":
+        begin_of(recipe.judge)
     render("prompts", recipe.prompts.template, tasks=[""])
+
+
+def check_engines(recipe: Recipe, folder: Path) -> None:
+    """BadInput where an engine that is still needed cannot be opened: hours may lie before the first question to a judge."""
+    last = folder / model_name(recipe.rounds + 1)
+    if not (last / store.EVAL_FILE).exists():
+        check_engine(recipe.engine)
+    if recipe.judge.engine and not (last / store.LESSON_FILE).exists():
+        check_engine(recipe.judge.engine)

@@ -13,7 +13,7 @@ from random import Random
 from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
-from selfreward.engines.base import Engine, Request, Sampling
+from selfreward.engines.base import Completion, Engine, Request, Sampling, ask
 from selfreward.records import Prompt, Record, digest, seed_of
 from selfreward.templates import render
 
@@ -59,10 +59,13 @@ def attempt(
         Request(id, ask_for_one_more(template, [p.text for p in shown]), 1, seed_of(seed, "attempt", id))
         for id, shown in examples.items()
     ]
-    return [
-        Attempt(id=id, text=written[0].text, finished=written[0].finished, examples=tuple(p.id for p in shown))
-        for (id, shown), written in zip(examples.items(), engine.generate(requests, sampling), strict=True)
-    ]
+
+    def one(place: int, written: list[Completion]) -> Attempt:
+        id = requests[place].id
+        shown = tuple(prompt.id for prompt in examples[id])
+        return Attempt(id=id, text=written[0].text, finished=written[0].finished, examples=shown)
+
+    return ask(engine, requests, sampling, one)
 
 
 class Filter:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-VoteFault = Literal["unreadable", "truncated", "out_of_range", "too_long"]
+VoteFault = Literal["unreadable", "truncated", "out_of_range", "too_long", "refused"]
 
 
 def digest(*parts: object) -> str:
@@ -62,16 +62,19 @@ class Response(Record):
     text: str
     model: str  # m1, m2 ...
     sample: int = Field(ge=0)  # 0 .. N - 1
-    num_tokens: int = Field(ge=0)
+    num_tokens: int | None = Field(ge=0)  # None: nobody counted them
     finished: bool  # False: cut off at the token limit
 
 
 class Vote(Record):
     """One reading of the judge: a score, or None and the reason why there is none."""
 
-    score: float | None  # points, 0..5
+    score: float | None  # points, 0..5: as the judge wrote them, or the mean of `probs` where these were read
     fault: VoteFault | None  # None exactly when there is a score
-    text: str  # the whole judgement, as the judge wrote it
+    text: str  # the whole judgement, as the judge wrote it; empty where it was asked for its points alone
+    probs: tuple[float, ...] | None = (
+        None  # of 0, 1 .. 5 as the next token where the points stand; may sum to less than 1
+    )
 
 
 class Judgement(Record):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from selfreward.engines.base import Engine, Request, Sampling
+from selfreward.engines.base import Completion, Engine, Request, Sampling, ask
 from selfreward.records import Prompt, RankedSet, Record, Response, digest, seed_of
 
 SOURCE = "ranked"  # stands where a sampled response names its model
@@ -20,25 +20,25 @@ def sample(
 ) -> list[Responses]:
     """`num_samples` responses to each prompt by one model; each depends on seed, model and prompt, not on its neighbours."""
     requests = [Request(p.id, p.text, num_samples, seed_of(seed, "sample", model, p.id)) for p in prompts]
-    return [
-        Responses(
-            id=prompt.id,
-            samples=tuple(
-                Response(
-                    id=digest("response", model, prompt.id, i),
-                    prompt_id=prompt.id,
-                    prompt=prompt.text,
-                    text=completion.text,
-                    model=model,
-                    sample=i,
-                    num_tokens=completion.num_tokens,
-                    finished=completion.finished,
-                )
-                for i, completion in enumerate(completions)
-            ),
+
+    def line(place: int, completions: list[Completion]) -> Responses:
+        prompt = prompts[place]
+        samples = (
+            Response(
+                id=digest("response", model, prompt.id, i),
+                prompt_id=prompt.id,
+                prompt=prompt.text,
+                text=completion.text,
+                model=model,
+                sample=i,
+                num_tokens=completion.num_tokens,
+                finished=completion.finished,
+            )
+            for i, completion in enumerate(completions)
         )
-        for prompt, completions in zip(prompts, engine.generate(requests, sampling), strict=True)
-    ]
+        return Responses(id=prompt.id, samples=tuple(samples))
+
+    return ask(engine, requests, sampling, line)
 
 
 def ranked_responses(sets: Sequence[RankedSet]) -> list[Response]:
@@ -51,7 +51,7 @@ def ranked_responses(sets: Sequence[RankedSet]) -> list[Response]:
             text=response.text,
             model=SOURCE,
             sample=sample,
-            num_tokens=0,  # nobody counted: these were not sampled
+            num_tokens=None,  # these were not sampled
             finished=True,
         )
         for ranked in sets

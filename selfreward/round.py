@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from selfreward import store
 from selfreward.engines import open_engine
-from selfreward.engines.base import Engine, Sampling
+from selfreward.engines.base import Engine, Metered, Sampling
 from selfreward.errors import StageFailed
 from selfreward.judges import open_judge
 from selfreward.judges.votes import judgement_id
 from selfreward.pairing import Pairing
-from selfreward.progress import Progress, QuietProgress
+from selfreward.progress import Log, Progress, QuietProgress
 from selfreward.prompts import Attempt, Filter, attempt, few_shot, prompt_of
 from selfreward.recipe import EngineOptions, Judge, Recipe
 from selfreward.records import Example, Judgement, Lesson, Prompt, Response, digest, seed_of
@@ -29,30 +30,43 @@ ATTEMPTS_PER_PROMPT = 5  # a model that needs more for one acceptable prompt has
 
 
 class Engines:
-    """One engine at a time: asking for another model closes the one before, so that memory holds a single model."""
+    """One engine at a time: asking for another closes the one before, so that memory holds a single model.
 
-    def __init__(self, options: EngineOptions) -> None:
+    `log` receives which engine was opened for which model, and when it is closed what its use was, if that is counted.
+    """
+
+    def __init__(self, options: EngineOptions, log: Log | None = None) -> None:
         self.options = options
-        self._open: tuple[str, Engine] | None = None
+        self.log = log
+        self._open: tuple[tuple[EngineOptions, str], Engine] | None = None
 
-    def of(self, model_folder: str) -> Engine:
-        """The engine of a model, loaded on first use."""
-        if self._open is None or self._open[0] != model_folder:
+    def of(self, model_folder: str, options: EngineOptions | None = None) -> Engine:
+        """The engine of a model, loaded on first use; `options` are those of the run where none are given."""
+        wanted = (options or self.options, model_folder)
+        if self._open is None or self._open[0] != wanted:
             self.close()
-            self._open = (model_folder, open_engine(self.options, model_folder))
+            self._open = (wanted, open_engine(*wanted))
+            self._say(opened=wanted[0].name, model=judge_name(wanted[0], model_folder))
         return self._open[1]
 
     def close(self) -> None:
         """Free the model that is loaded, if any."""
         if self._open is not None:
-            self._open[1].close()
+            (options, _), engine = self._open
             self._open = None
+            if isinstance(engine, Metered):
+                self._say(closed=options.name, **engine.usage())
+            engine.close()
+
+    def _say(self, **values: Any) -> None:
+        if self.log is not None:
+            self.log(**values)
 
 
 @contextmanager
-def opened(options: EngineOptions) -> Iterator[Engines]:
+def opened(options: EngineOptions, log: Log | None = None) -> Iterator[Engines]:
     """Engines that are closed at the end, whatever happens."""
-    engines = Engines(options)
+    engines = Engines(options, log)
     try:
         yield engines
     finally:
@@ -152,8 +166,9 @@ class Round:
     def judge(self, responses: Sequence[Response]) -> list[Judgement]:
         """A judgement of every response by the recipe's judge, who by default is the model of the round."""
         path, judge = self.folder / store.JUDGEMENTS_FILE, self.recipe.judge
+        name = judge_name(judge.engine, self.model)
         judgements = judge_into(
-            path, responses, judge, self.recipe, self.engines, self.model_path(self.k - 1), self.model, self.progress
+            path, responses, judge, self.recipe, self.engines, self.model_path(self.k - 1), name, self.progress
         )
         votes: Counter[str] = Counter(vote.fault or "read" for judgement in judgements for vote in judgement.votes)
         self.counts["votes"] = dict(votes)
@@ -199,17 +214,26 @@ def judge_into(
     recipe: Recipe,
     engines: Engines,
     model_folder: str,
-    judge_name: str,
+    name: str,
     progress: Progress,
 ) -> list[Judgement]:
-    """Judgements of responses by one model, filled into a file; `settings` may differ from the recipe's judge."""
+    """Judgements of responses by one model, filled into a file; `settings` may differ from the recipe's judge.
+
+    A judge whose engine is a server that serves a model of another name is that model, whatever `model_folder` says.
+    """
     judge = open_judge(settings.name)
+    batch_size = (settings.engine or recipe.engine).batch_size
     return store.fill(
         path,
         Judgement,
         responses,
-        lambda response: judgement_id(judge_name, response.id),
-        lambda batch: judge(engines.of(model_folder), batch, settings, judge_name, recipe.seed),
-        recipe.engine.batch_size,
+        lambda response: judgement_id(name, response.id),
+        lambda batch: judge(engines.of(model_folder, settings.engine), batch, settings, name, recipe.seed),
+        batch_size,
         progress,
     )
+
+
+def judge_name(engine: EngineOptions | None, model: str) -> str:
+    """The name of who answers in judgements: the model's on its server where that names one, else `model`."""
+    return (engine.server.model if engine else None) or model

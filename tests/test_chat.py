@@ -127,6 +127,10 @@ def test_a_tokenizer_without_a_template_is_refused_with_the_reason(tmp_path: Any
 
 
 def test_a_candidate_of_several_tokens_is_refused(tokenizer: Any) -> None:
-    assert chat.single_token(tokenizer, "dog") == tokenizer.convert_tokens_to_ids("dog")
-    with pytest.raises(ValueError, match="2 tokens"):
-        chat.single_token(tokenizer, "the dog")
+    dog, cat, the = tokenizer.convert_tokens_to_ids(["dog", "cat", "the"])
+    assert chat.next_tokens(tokenizer, "", ["dog", "cat"]) == ([], [dog, cat])
+    # a space that ends what was said belongs to the token after it
+    spaced = tokenizer.convert_tokens_to_ids([" dog", " cat"])
+    assert chat.next_tokens(tokenizer, "the ", ["dog", "cat"]) == ([the], spaced)
+    with pytest.raises(ValueError, match="not one token each"):
+        chat.next_tokens(tokenizer, "", ["dog", "the dog"])

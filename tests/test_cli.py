@@ -180,8 +180,9 @@ def test_code_that_comes_with_a_model_is_said_aloud_even_when_quiet(stage: Stage
     trusting = ["--set", "engine.trust_remote_code=true"]
     said = CLI.invoke(app, ["run", "micro", "--quiet", *trusting]).stderr
     assert "warning: engine.trust_remote_code: Python code that comes with micro-m0 runs" in said
-    (finished / "recipe.yaml").write_text(to_yaml(load_recipe("micro", ["engine.trust_remote_code=true"])))
-    assert "warning" in CLI.invoke(app, ["chat", "runs/x", "--prompt", "hi"]).stderr
+    for trusted in ("engine.trust_remote_code=true", "judge.engine={name: local, trust_remote_code: true}"):
+        (finished / "recipe.yaml").write_text(to_yaml(load_recipe("micro", [trusted])))
+        assert "warning" in CLI.invoke(app, ["chat", "runs/x", "--prompt", "hi"]).stderr
 
 
 def test_chat_answers_once_or_line_by_line(stage: Stage, finished: Path) -> None:

@@ -17,9 +17,10 @@ from support_runs import Runs
 from selfreward import store
 from selfreward.ask import answer, judge_one
 from selfreward.errors import BadInput
-from selfreward.loop import check
+from selfreward.loop import check, check_engines, run
+from selfreward.progress import QuietProgress
 from selfreward.prompts import Attempt
-from selfreward.recipe import load_recipe
+from selfreward.recipe import Recipe, load_recipe
 from selfreward.records import Example, Judgement, Pair, Prompt, RankedSet, Record
 from selfreward.responses import Responses
 
@@ -310,3 +311,17 @@ def test_what_a_recipe_names_is_looked_up_before_anything_is_made(
     recipe = load_recipe("micro-fast")
     with pytest.raises(BadInput, match=said):
         check(recipe.model_copy(update={section: getattr(recipe, section).model_copy(update=values)}))
+
+
+def test_a_judges_server_is_looked_for_before_hours_of_training_and_not_once_it_is_needed_no_more(
+    tmp_path: Path,
+) -> None:
+    judge = {"engine": {"name": "server", "server": {"url": "http://127.0.0.1:9/v1", "model": "big"}}}
+    recipe = Recipe.of({"name": "x", "judge": judge})
+    with pytest.raises(BadInput, match=r"127\.0\.0\.1:9/v1: does not answer"):
+        run(recipe, tmp_path / "run", QuietProgress())
+    assert not (tmp_path / "run").exists()
+    last = tmp_path / "run" / "m3"
+    last.mkdir(parents=True)
+    store.write_json(last / store.LESSON_FILE, {})
+    check_engines(recipe, tmp_path / "run")

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from rich.console import Console
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 from selfreward import plan as planning
 from selfreward.cli import app
 from selfreward.errors import BadInput
-from selfreward.plan import HARDWARE, Hardware, beside, plan, shape_of
+from selfreward.judges.shown import judge_prompt
+from selfreward.plan import HARDWARE, Hardware, beside, plan, render_plan, shape_of
+from selfreward.plan.shape import adapter_parameters
 from selfreward.recipe import Recipe, load_recipe
 
 SLOW = Hardware("slow", flops=1e10, bandwidth=1e9, memory_bytes=1e9, op_s=0.0, weight_bytes=4)
@@ -80,12 +84,110 @@ def test_sft_of_70_billion_parameters_does_not_fit_one_h100_and_fits_a_cluster()
     assert 16 * 68.9e9 / 64 < stage(found, "train m1")["memory_bytes"] < 80e9
 
 
-def test_a_served_judge_costs_its_price() -> None:
-    found = plan(micro("plan.judge_price=[1, 2]"), SLOW)
-    judged = [one for one in found["stages"] if one["name"].endswith("judgements")]
-    by_hand = sum(one["read_tokens"] + 2 * one["written_tokens"] for one in judged) / 1e6
-    assert found["cost"] == pytest.approx(by_hand)
-    assert plan(micro(), SLOW)["cost"] is None
+SMALL = "{parameters: 328, layers: 2, width: 4, kv_width: 2, vocabulary: 10}"  # 10 x 4 + 2 x (2 x 4 x 6 + 3 x 4 x 8)
+KEPT = 2 * 4 * 12 * 4 + 8 * 10  # bytes a token: a dozen states a layer, logits and their gradients
+
+
+def small(*overrides: str) -> Recipe:
+    """Rows of 30 tokens of a model of 328 parameters."""
+    lengths = ("plan.prompt_tokens=10", "plan.response_tokens=20", "plan.judgement_tokens=5")
+    return micro(f"plan.shape={SMALL}", *lengths, "seeds.num_ift=100", "sft.epochs=1", "sft.batch=8", *overrides)
+
+
+def test_an_adapter_has_its_rank_times_both_sides_of_every_linear_layer() -> None:
+    shape = Recipe.of({"name": "x", "plan": {"shape": yaml.safe_load(SMALL)}}).plan.shape
+    assert shape is not None
+    assert adapter_parameters(shape, 3) == pytest.approx(3 * 2 * (8 + 8 + 6 + 6 + 12 + 12 + 12))
+
+
+@pytest.mark.parametrize(
+    ("adapter", "held"),
+    [
+        ("{}", 16 * 328),
+        ("{kind: lora, rank: 3}", 4 * 328 + 16 * 384),
+        ("{kind: qlora, rank: 3}", 0.55 * 328 + 16 * 384),
+    ],
+)
+def test_training_holds_16_bytes_of_what_is_trained_the_frozen_weights_and_one_row(adapter: str, held: float) -> None:
+    found = plan(small(f"adapter={adapter}"), SLOW)
+    assert stage(found, "train sft")["memory_bytes"] == pytest.approx(held + 30 * KEPT)
+    assert stage(found, "train m2")["memory_bytes"] == pytest.approx(held + 2 * 30 * KEPT)  # chosen and rejected
+    in_bfloat16 = plan(small(f"adapter={adapter}"), replace(SLOW, weight_bytes=2))
+    saved = 2 * 328 if "lora" in adapter.replace("qlora", "") else 0
+    states = 30 * (2 * 4 * 2 + 8 * 10)  # one state a layer: the others are computed again
+    assert stage(in_bfloat16, "train sft")["memory_bytes"] == pytest.approx(held - saved + states)
+
+
+def test_a_device_holds_the_rows_that_the_recipe_says_and_its_share_of_the_weights() -> None:
+    found = plan(small("training.device_batch=4", "plan.devices=2"), SLOW)
+    assert stage(found, "train sft")["memory_bytes"] == pytest.approx(16 * 328 / 2 + 4 * 30 * KEPT)
+    more_than_a_batch = plan(small("training.device_batch=1000"), SLOW)
+    assert stage(more_than_a_batch, "train sft")["memory_bytes"] == pytest.approx(16 * 328 + 8 * 30 * KEPT)
+
+
+@pytest.mark.parametrize(("adapter", "of_weights"), [("{}", 6 * 328), ("{kind: lora}", 4 * 328)])
+def test_frozen_weights_have_no_gradient(adapter: str, of_weights: int) -> None:
+    attention = 6 * 2 * 4 * 30
+    found = plan(small(f"adapter={adapter}"), SLOW)
+    flops = 100 * 30 * (of_weights + attention)
+    assert stage(found, "train sft")["seconds"] == pytest.approx(flops / (0.4 * 1e10))
+    recomputed = 100 * 30 * (2 * 328 + attention / 3)
+    found = plan(small(f"adapter={adapter}"), replace(SLOW, weight_bytes=2))
+    assert stage(found, "train sft")["seconds"] == pytest.approx((flops + recomputed) / (0.4 * 1e10))
+
+
+def test_the_checkpoint_of_an_adapter_is_as_small_as_the_adapter() -> None:
+    whole, adapted = (plan(small(f"adapter={adapter}"), SLOW) for adapter in ("{}", "{kind: lora, rank: 3}"))
+    assert whole["disk_bytes"] - adapted["disk_bytes"] == pytest.approx(12 * (328 - 384))
+
+
+SERVED = "judge.engine={name: server, server: {url: 'http://h/v1', model: big}}"
+
+
+def test_a_judge_on_a_server_takes_no_time_or_memory_here_and_the_table_says_so() -> None:
+    here, served = plan(small(), SLOW), plan(small(SERVED), SLOW)
+    for one, other in zip(served["stages"], here["stages"], strict=True):
+        if one["name"] in ("m2 judgements", "m3 judgements"):
+            assert (one["seconds"], one["memory_bytes"], one["elsewhere"]) == (0, 0, True)
+            assert one["written_tokens"] == other["written_tokens"]
+        else:
+            assert one == other and not one["elsewhere"]
+    console = Console(record=True, width=200)
+    for found in (here, served):
+        render_plan(found, console)
+        assert ("has an engine of its own" in console.export_text()) is (found is served)
+
+
+def test_a_judge_with_an_engine_on_this_machine_takes_its_time_with_its_own_batches() -> None:
+    own = plan(small("judge.engine={name: local, batch_size: 1}", "engine.batch_size=64"), SLOW)
+    singly = plan(small("engine.batch_size=1"), SLOW)
+    assert not any(one["elsewhere"] for one in own["stages"])
+    assert stage(own, "m2 judgements") == stage(singly, "m2 judgements")
+    assert stage(own, "m2 eval_judgements") != stage(singly, "m2 eval_judgements")
+
+
+def test_what_a_judge_reads_and_writes_depends_on_how_its_points_are_read() -> None:
+    votes, expected, direct = (
+        plan(small(*changes), SLOW)
+        for changes in ((), ("judge.read=expected",), ("judge.read=direct", "judge.votes=1"))
+    )  # fmt: skip
+    first, again, once = (stage(found, "m2 judgements") for found in (votes, expected, direct))
+    num = micro().prompts.num * micro().responses.num_samples
+    assert (again["written_tokens"], once["written_tokens"]) == (first["written_tokens"], 0)
+    assert once["read_tokens"] == first["read_tokens"]
+    assert again["read_tokens"] > first["read_tokens"] + num * 3 * (30 + 5)  # and the rubric, once a batch
+    assert once["seconds"] < first["seconds"] < again["seconds"]
+    assert stage(votes, "seed eft_judgements") == stage(direct, "seed eft_judgements")  # always in words
+
+
+def test_a_served_judge_costs_its_price_for_what_it_reads_and_writes_in_the_rounds() -> None:
+    num = 2 * micro().prompts.num * micro().responses.num_samples  # in two rounds
+    rubric = round(1.3 * len(judge_prompt("micro", "", "").split()))
+    found = plan(small(SERVED, "plan.judge_price=[1, 2]"), SLOW)
+    assert found["cost"] == pytest.approx(num * ((rubric + 30) + 2 * 3 * 5) / 1e6)
+    assert plan(small(SERVED), SLOW)["cost"] is None
+    with pytest.raises(BadInput, match=r"plan\.judge_price: .*judge\.engine"):
+        plan(small("plan.judge_price=[1, 2]"), SLOW)
 
 
 def test_measured_seconds_stand_beside_the_predicted() -> None:

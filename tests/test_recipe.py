@@ -67,7 +67,7 @@ def test_f15_a_key_in_the_wrong_section_is_sent_to_the_right_one() -> None:
 def test_f15_every_field_of_a_recipe_is_read_somewhere_in_the_package() -> None:
     read = set()
     for file in PACKAGE.rglob("*.py"):
-        if file.name != "recipe.py":
+        if file.parent.name != "recipe":
             read |= {node.attr for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)}
     leaves = {path.rpartition(".")[2] for path, _ in flat(Recipe(name="x").model_dump())} | Source.model_fields.keys()
     assert leaves - read == set()
@@ -176,6 +176,50 @@ def test_recipes_whose_sources_differ_in_a_setting_differ() -> None:
         "seeds.source.path: None there, 'a' given",
         "seeds.source.split: None there, 'b' given",
     ]
+
+
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [
+        ({"name": "server"}, "needs server.url"),
+        ({"server": {"url": "http://h/v1"}}, "local does not use server"),
+        ({"vllm": {"args": ["--x"]}}, "local does not use vllm"),
+        ({"name": "server", "server": {"url": "http://h/v1"}, "threads": 2}, "server does not use threads"),
+        (
+            {"name": "server", "server": {"url": "http://h/v1"}, "trust_remote_code": True},
+            "server does not use trust_remote_code",
+        ),
+        ({"name": "vllm", "device": "cpu", "server": {"model": "x"}}, "vllm does not use device and server.model"),
+        ({"name": "server", "server": {"url": "ftp://h/v1"}}, "engine.server.url"),
+        ({"name": "server", "server": {"url": "http://h/v1", "model": "big"}}, "name it in judge.engine"),
+        ({"name": "server", "server": {"url": "http://h/v1", "concurrency": 0}}, "engine.server.concurrency"),
+    ],
+)
+def test_f15_a_setting_that_the_engine_would_ignore_fails(engine: dict[str, object], said: str) -> None:
+    assert said in fault({"engine": engine})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("api_key_env", "sk-secret"), ("url", "http://me:sk-secret@h/v1"), ("url", "http://h/v1?k=sk-secret")],
+)
+def test_a_key_written_into_a_recipe_is_refused_and_not_repeated(key: str, value: str) -> None:
+    server = {"url": "http://h/v1", key: value}
+    message = fault({"judge": {"engine": {"name": "server", "server": server}}})
+    assert f"judge.engine.server.{key}: " in message and "sk-secret" not in message
+
+
+def test_f15_an_unknown_key_of_an_optional_section_offers_the_nearest_name() -> None:
+    message = fault({"judge": {"engine": {"name": "server", "server": {"url": "http://h/v1", "modl": "x"}}}})
+    assert "judge.engine.server.modl: unknown key" in message and "judge.engine.server.model" in message
+
+
+def test_a_section_that_stands_in_one_recipe_alone_is_a_difference() -> None:
+    engine = {"name": "server", "server": {"url": "http://h/v1", "model": "big"}}
+    plain, judged = Recipe(name="x"), Recipe.of({"name": "x", "judge": {"engine": engine}})
+    assert "judge.engine.server.model: None there, 'big' given" in differences(plain, judged)
+    assert "judge.engine.server.model: 'big' there, None given" in differences(judged, plain)
+    assert Recipe.of(yaml.safe_load(to_yaml(judged))) == judged
 
 
 def test_no_shots_at_all_are_refused() -> None:

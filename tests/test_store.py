@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,6 +109,24 @@ def test_fill_joins_by_id_whatever_the_order_of_the_file_and_of_make(tmp_path: P
     records = fill(path, Prompt, wanted, key=lambda item: f"id-{item}", make=backwards, batch=9, progress=QUIET)
     assert [record.text for record in records] == wanted
     assert asked == [["b", "d"]]
+
+
+def test_what_was_finished_of_a_batch_that_fails_is_kept(tmp_path: Path) -> None:
+    file, asked = tmp_path / "prompts.jsonl", list[str]()
+
+    def make(texts: list[str]) -> list[Prompt]:
+        asked.extend(texts)
+        if "c" in texts and asked.count("c") == 1:
+            made = [prompt(text) for text in reversed(texts) if text != "c"]
+            raise StageFailed("the server hung up", made=made)
+        return [prompt(text) for text in texts]
+
+    with pytest.raises(StageFailed, match="hung up"):
+        fill(file, Prompt, list("abcdef"), lambda text: prompt(text).id, make, 4, QuietProgress())
+    assert [record.text for record in read(file, Prompt)] == ["a", "b", "d"]
+    found = fill(file, Prompt, list("abcdef"), lambda text: prompt(text).id, make, 4, QuietProgress())
+    assert [record.text for record in found] == list("abcdef")
+    assert asked == list("abcd") + list("cef")
 
 
 def test_fill_refuses_records_it_did_not_ask_for(tmp_path: Path) -> None:
@@ -261,6 +280,22 @@ def test_a_run_may_go_on_with_smaller_batches(tmp_path: Path, recipe: Recipe) ->
     smaller = Recipe.of({**recipe.model_dump(), "engine": {"batch_size": 1, "threads": 1}})
     with open_run(tmp_path / "run", smaller) as run:
         assert run.recipe() == recipe
+
+
+def test_a_run_may_go_on_with_a_server_that_was_moved_but_not_with_another_judge(
+    tmp_path: Path, recipe: Recipe
+) -> None:
+    def judged_by(**server: Any) -> Recipe:
+        engine = {"name": "server", "server": {"url": "http://a:1/v1", "model": "big", **server}}
+        return Recipe.of({**recipe.model_dump(), "judge": {"engine": engine}})
+
+    with open_run(tmp_path / "run", judged_by()):
+        pass
+    with open_run(tmp_path / "run", judged_by(url="http://b:2/v1", api_key_env="KEY", concurrency=2, timeout_s=9)):
+        pass
+    for other in (judged_by(model="small"), recipe):
+        with pytest.raises(BadInput, match=r"judge\.engine\."), open_run(tmp_path / "run", other):
+            pass
 
 
 def test_a_folder_that_is_no_run_is_left_as_it_is(tmp_path: Path, recipe: Recipe) -> None:

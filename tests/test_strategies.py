@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import support_engines
+from support_endpoint import FakeEndpoint
 
 from selfreward import round as round_module
 from selfreward import store
@@ -15,12 +16,13 @@ from selfreward.errors import BadInput, StageFailed
 from selfreward.micro.tasks import read_instruction, split_of
 from selfreward.progress import QuietProgress
 from selfreward.prompts import Attempt
-from selfreward.recipe import Recipe
+from selfreward.recipe import EngineOptions, Recipe
 from selfreward.records import Judgement, Lesson, Pair, Prompt
 from selfreward.responses import Responses
-from selfreward.round import Engines, Round
+from selfreward.round import Engines, Round, opened
 from selfreward.seeds import Seeds, load_seeds
 from selfreward.strategies import STRATEGIES, positives_only, self_rewarding
+from selfreward.templates import render
 
 RECIPE = Recipe.of(
     {
@@ -36,13 +38,14 @@ RECIPE = Recipe.of(
 
 
 class One:
-    """Stands for `Engines`: one engine whatever the model; `asked` are the model folders, in order."""
+    """Stands for `Engines`: one engine whatever the model; `asked` are the model folders and `options` the engines', in order."""
 
     def __init__(self, engine: ScriptedEngine) -> None:
-        self.engine, self.asked = engine, list[str]()
+        self.engine, self.asked, self.options = engine, list[str](), list[EngineOptions | None]()
 
-    def of(self, model_folder: str) -> ScriptedEngine:
+    def of(self, model_folder: str, options: EngineOptions | None = None) -> ScriptedEngine:
         self.asked.append(model_folder)
+        self.options.append(options)
         return self.engine
 
 
@@ -358,3 +361,73 @@ def test_f28_engines_hold_one_model_and_load_it_once(monkeypatch: pytest.MonkeyP
 def test_an_unknown_engine_is_bad_input() -> None:
     with pytest.raises(BadInput, match=r"engine\.name"):
         Engines(changed("engine", name="locl").engine).of("m1")
+
+
+def judged_by(url: str, model: str | None = "big-judge", **settings: Any) -> Recipe:
+    server = {"url": url, "model": model}
+    engine = EngineOptions.model_validate({"name": "server", "server": server, "batch_size": 7})
+    return changed("judge", engine=engine, **settings)
+
+
+def test_a_judge_with_an_engine_of_its_own_is_asked_there_and_named_after_its_model(
+    new_round: Callable[..., Round],
+) -> None:
+    fake = FakeEndpoint(
+        says=lambda prompt, temperature: ["Fine. Score: 4", "Score: 2", "Hm.", *map(str, range(9))], model="big-judge"
+    )
+    logged: list[dict[str, Any]] = []
+    recipe = judged_by(fake.url)
+    round_ = new_round(recipe=recipe)
+    responses = round_.sample(round_.new_prompts())
+    with opened(recipe.engine, lambda **scalars: logged.append(scalars)) as engines:
+        round_.engines = engines
+        judgements = round_.judge(responses)
+    fake.close()
+    assert {judgement.judge for judgement in judgements} == {"big-judge"}
+    assert {vote.score for judgement in judgements for vote in judgement.votes} == {4, 2, None}
+    asked = [body["messages"][0]["content"] for body in fake.bodies if body["max_tokens"] == recipe.judge.max_tokens]
+    assert len(asked) == len(responses) and all(prompt.startswith("Review") for prompt in asked)
+    assert logged[0] == {"opened": "server", "model": "big-judge"}
+    assert logged[1]["closed"] == "server" and logged[1]["answered_by"] == {"big-judge": len(fake.bodies)}
+
+
+def test_judgements_that_a_server_gave_before_it_failed_are_kept(new_round: Callable[..., Round]) -> None:
+    fake = FakeEndpoint(says=lambda prompt, temperature: ["Score: 4", *map(str, range(9))], model="big-judge")
+    recipe = judged_by(fake.url)
+    round_ = new_round(recipe=recipe)
+    responses = round_.sample(round_.new_prompts())
+    refused = render("judge", "micro", prompt=responses[4].prompt, response=responses[4].text)
+    fake.faults_by_prompt[refused] = (400, {}, {"error": {"message": "no"}})
+    with opened(recipe.engine) as engines:
+        round_.engines = engines
+        with pytest.raises(StageFailed, match="400: no"):
+            round_.judge(responses)
+        kept = store.read(round_.folder / store.JUDGEMENTS_FILE, Judgement)
+        assert 0 < len(kept) < 7 and responses[4].id not in {judgement.response_id for judgement in kept}
+        fake.faults_by_prompt.clear()
+        assert len(round_.judge(responses)) == len(responses)
+    fake.close()
+
+
+def test_a_judge_on_a_server_without_a_name_is_the_model_of_the_round(new_round: Callable[..., Round]) -> None:
+    round_ = new_round(recipe=judged_by("http://127.0.0.1:9/v1", model=None))
+    judgements = round_.judge(round_.sample(round_.new_prompts()))
+    assert {judgement.judge for judgement in judgements} == {"m1"}
+    assert round_.engines.options[-1] == round_.recipe.judge.engine  # type: ignore[attr-defined]
+
+
+def test_expected_scores_leave_fewer_ties(new_round: Callable[..., Round]) -> None:
+    """Where every vote says 4, the probabilities still order the responses."""
+
+    def probs(text: str, candidates: Any) -> Any:
+        p5 = (len(text) % 97) / 100
+        return (0, 0, 0, 0, 1 - p5, p5)
+
+    def script(prompt: str) -> list[str]:
+        return ["Score: 4"] if prompt.startswith("Review") else support_engines.said(prompt)
+
+    tied, read = new_round(script, run="tied"), new_round(script, changed("judge", read="expected"), run="read")
+    read.engines.engine.token_probs = probs  # type: ignore[attr-defined]
+    assert self_rewarding(tied).pairs == ()
+    assert len(self_rewarding(read).pairs) == 12
+    assert all(vote.probs for j in store.read(read.folder / store.JUDGEMENTS_FILE, Judgement) for vote in j.votes)

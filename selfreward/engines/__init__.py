@@ -1,6 +1,7 @@
 """Engines turn chats into completions: `base` says what an engine is, `local` runs transformers weights with its own
-batched sampler, `scripted` is a fake that says what it is told. An engine of a user's own is named as
-`package.module:function`; the function takes (options, model_folder) and returns an engine.
+batched sampler, `server` asks an endpoint of the OpenAI API (`endpoint`), `vllm` starts one, `scripted` is a fake that
+says what it is told. An engine of a user's own is named as `package.module:function`; the function takes (options,
+model_folder) and returns an engine.
 """
 
 from collections.abc import Callable
@@ -26,7 +27,23 @@ def _local(options: EngineOptions, model_folder: str | Path) -> Engine:
     )
 
 
-ENGINES: dict[str, OpenEngine] = {"local": _local}
+def _server(options: EngineOptions, model_folder: str | Path) -> Engine:
+    from selfreward.engines.endpoint import Endpoint, read_key
+    from selfreward.engines.server import ServerEngine
+
+    settings = options.server
+    folder = Path(model_folder).resolve()  # the server may work in another folder
+    name = settings.model or str(folder if folder.is_dir() else model_folder)
+    return ServerEngine(name, Endpoint(settings.url or "", settings, read_key(settings.api_key_env)))
+
+
+def _vllm(options: EngineOptions, model_folder: str | Path) -> Engine:
+    from selfreward.engines.vllm import VllmEngine
+
+    return VllmEngine(model_folder, options)
+
+
+ENGINES: dict[str, OpenEngine] = {"local": _local, "server": _server, "vllm": _vllm}
 
 
 def find_engine(name: str) -> OpenEngine:
@@ -37,3 +54,16 @@ def find_engine(name: str) -> OpenEngine:
 def open_engine(options: EngineOptions, model_folder: str | Path) -> Engine:
     """The engine that the options name, holding the model of the folder; close it when done."""
     return find_engine(options.name)(options, model_folder)
+
+
+def check_engine(options: EngineOptions) -> None:
+    """BadInput where the engine could not be opened: no key, no server that answers, no vllm command."""
+    find_engine(options.name)
+    if options.name == "server":
+        from selfreward.engines.endpoint import check_reachable, read_key
+
+        check_reachable(options.server.url or "", read_key(options.server.api_key_env))
+    elif options.name == "vllm":
+        from selfreward.engines.vllm import find_vllm
+
+        find_vllm()

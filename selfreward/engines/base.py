@@ -5,9 +5,13 @@ neighbours, order and batch size do not enter (arXiv 2401.10020, section 2: N ca
 judgements per candidate).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from selfreward.errors import StageFailed
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,9 @@ class Completion:
     """One sample."""
 
     text: str
-    num_tokens: int  # tokens drawn, the end token included
-    finished: bool  # False: cut at max_tokens or, with fewer tokens than that, at the end of the model's context
+    num_tokens: int | None  # tokens drawn, the end token included; None: a server that did not say
+    finished: bool  # False: cut at max_tokens or, with fewer tokens than that, at the end of the context; or refused
+    refused: bool = False  # the model or a filter before it declined to answer
 
 
 class Engine(Protocol):
@@ -56,10 +61,13 @@ class Engine(Protocol):
         """Tokens that the model's context leaves for an answer to each prompt, below 1 for none; None: not known."""
         ...
 
-    def score_tokens(self, prompts: Sequence[str], candidates: Sequence[str]) -> list[list[float]]:
-        """Probability (prompts, candidates) of each candidate as the first token of the assistant's turn.
+    def score_tokens(
+        self, items: Sequence[tuple[str, str]], candidates: Sequence[str]
+    ) -> list[tuple[float, ...] | None]:
+        """Probability (items, candidates) of each candidate as the next token, of all tokens there are.
 
-        Over the candidates they sum to 1. ValueError when a candidate is not one token or a prompt does not fit.
+        An item is (prompt, what the assistant has said so far); a space before a candidate may belong to its token.
+        None for an item that leaves no room in the model's context. ValueError when a candidate is not one token.
         """
         ...
 
@@ -71,5 +79,42 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Free the model."""
+        """Free the model; a second time does nothing."""
         ...
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """An engine whose use is counted, as that of an endpoint which somebody pays for."""
+
+    def usage(self) -> dict[str, Any]:
+        """What was asked and answered since the engine was opened; plain values for the metrics of a run."""
+        ...
+
+
+class Unanswered(StageFailed):
+    """An engine gave up on some requests: `answers` holds completions (requests, num_samples), None where there are none."""
+
+    def __init__(self, what: str, where: object, todo: str, answers: Sequence[list[Completion] | None]) -> None:
+        super().__init__(what, where, todo)
+        self.answers = answers
+
+
+def ask(
+    engine: Engine,
+    requests: Sequence[Request],
+    sampling: Sampling,
+    record_of: Callable[[int, list[Completion]], T],  # takes a request's place and its completions
+) -> list[T]:
+    """What `record_of` makes of each request's completions, in order.
+
+    Where the engine gives up on some requests, what it made of the others goes along in `StageFailed.made`.
+    """
+    try:
+        answers = engine.generate(requests, sampling)
+    except Unanswered as failed:
+        made = [record_of(i, answer) for i, answer in enumerate(failed.answers) if answer is not None]
+        raise StageFailed(str(failed), made=made) from failed
+    if len(answers) != len(requests):
+        raise StageFailed(f"the engine answered {len(answers)} of {len(requests)} requests")
+    return [record_of(i, answer) for i, answer in enumerate(answers)]

@@ -81,18 +81,28 @@ class LocalEngine:
         return [self.context - len(chat.encode_prompt(self.tokenizer, prompt)) for prompt in prompts]
 
     @torch.inference_mode()
-    def score_tokens(self, prompts: Sequence[str], candidates: Sequence[str]) -> list[list[float]]:
+    def score_tokens(
+        self, items: Sequence[tuple[str, str]], candidates: Sequence[str]
+    ) -> list[tuple[float, ...] | None]:
         """See `Engine`."""
-        tokens = [chat.single_token(self.tokenizer, candidate) for candidate in candidates]
-        ids = [tuple(chat.encode_prompt(self.tokenizer, prompt)) for prompt in prompts]
-        self._check_fits(ids)
-        scores: dict[Ids, list[float]] = {}
+        asked: list[tuple[Ids, Ids]] = []  # what is read, the candidates' tokens
+        for prompt, said in items:
+            before, tokens = chat.next_tokens(self.tokenizer, said, candidates)
+            asked.append(((*chat.encode_prompt(self.tokenizer, prompt), *before), tuple(tokens)))
+        wanted: dict[Ids, set[Ids]] = {}
+        for ids, token_ids in asked:
+            if len(ids) < self.context:
+                wanted.setdefault(ids, set()).add(token_ids)
+            else:
+                log.warning("%d tokens leave no room in a context of %d", len(ids), self.context)
+        scores: dict[tuple[Ids, Ids], tuple[float, ...]] = {}
 
         def score(batch: list[Ids], prefilled: Prefilled) -> None:
-            scores.update(zip(batch, prefilled.logits[:, tokens].double().softmax(-1).tolist(), strict=True))
+            for ids, probs in zip(batch, prefilled.logits.double().softmax(-1), strict=True):
+                scores.update({(ids, tokens): tuple(probs[list(tokens)].tolist()) for tokens in wanted[ids]})
 
-        self._read(list(dict.fromkeys(ids)), score)
-        return [list(scores[prompt]) for prompt in ids]
+        self._read(list(wanted), score)
+        return [scores.get(item) for item in asked]
 
     @torch.inference_mode()
     def loglik(self, items: Sequence[tuple[str, str]]) -> list[float]:
@@ -114,7 +124,8 @@ class LocalEngine:
 
     def close(self) -> None:
         """Free the model; the engine cannot be used again."""
-        del self.model, self.reader
+        for name in ("model", "reader"):
+            vars(self).pop(name, None)
         free_memory()
 
     def _read(self, prompts: list[Ids], use: Callable[[list[Ids], Prefilled], None]) -> None:

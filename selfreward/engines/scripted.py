@@ -16,12 +16,12 @@ class ScriptedEngine:
     def __init__(
         self,
         script: Script,
-        token_scores: Callable[[str, Sequence[str]], Sequence[float]] | None = None,  # weights; None: all equal
+        token_probs: Callable[[str, Sequence[str]], Sequence[float]] | None = None,  # None: all equal, 1 in all
         loglik: Callable[[str, str], float] | None = None,  # nats; None: -1 per word and for the end
         context: int | None = None,  # words of a prompt and its answer; None: no limit
     ) -> None:
         self.script = script
-        self.token_scores = token_scores
+        self.token_probs = token_probs
         self.response_loglik = loglik
         self.context = context
         self.requests: list[Request] = []
@@ -38,14 +38,12 @@ class ScriptedEngine:
         """See `Engine`."""
         return [None if self.context is None else self.context - len(prompt.split()) for prompt in prompts]
 
-    def score_tokens(self, prompts: Sequence[str], candidates: Sequence[str]) -> list[list[float]]:
-        """See `Engine`."""
+    def score_tokens(
+        self, items: Sequence[tuple[str, str]], candidates: Sequence[str]
+    ) -> list[tuple[float, ...] | None]:
+        """See `Engine`; `token_probs` gets the prompt and what was said as one text."""
         self.calls.append("score_tokens")
-        rows = [
-            self.token_scores(prompt, candidates) if self.token_scores else [1.0] * len(candidates)
-            for prompt in prompts
-        ]
-        return [[weight / sum(row) for weight in row] for row in rows]
+        return [self._token_probs(prompt, said, candidates) for prompt, said in items]
 
     def loglik(self, items: Sequence[tuple[str, str]]) -> list[float]:
         """See `Engine`."""
@@ -57,6 +55,14 @@ class ScriptedEngine:
     def close(self) -> None:
         """Remember that it was called."""
         self.closed = True
+
+    def _token_probs(self, prompt: str, said: str, candidates: Sequence[str]) -> tuple[float, ...] | None:
+        (room,) = self.room([f"{prompt} {said}"])
+        if room is not None and room < 1:
+            return None
+        if self.token_probs is None:
+            return tuple(1 / len(candidates) for _ in candidates)
+        return tuple(self.token_probs(prompt + said, candidates))
 
     def _complete(self, request: Request, sampling: Sampling) -> list[Completion]:
         if callable(self.script):

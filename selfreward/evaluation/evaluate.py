@@ -82,7 +82,7 @@ def _judging(
     """How the model judges held-out responses: against people's ranking, and in the micro-world against the truth."""
     votes = recipe.evaluation.votes
     settings = recipe.judge.model_copy(
-        update={"name": "llm", "votes": votes, "quorum": min(votes, recipe.judge.quorum)}
+        update={"name": "llm", "votes": votes, "quorum": min(votes, recipe.judge.quorum), "engine": None}
     )
     path = folder / store.EVAL_JUDGEMENTS_FILE
     responses = ranked_responses(seeds.evaluation)

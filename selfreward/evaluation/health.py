@@ -10,7 +10,7 @@ from dataclasses import asdict
 from itertools import combinations
 from typing import Any, get_args
 
-from selfreward.records import Judgement, VoteFault
+from selfreward.records import Judgement, Vote, VoteFault
 from selfreward.statistics import entropy, mean_ci, prompt_means, wilson
 
 FAULTS: tuple[VoteFault, ...] = get_args(VoteFault)
@@ -25,13 +25,14 @@ def judge_health(judgements: Sequence[Judgement]) -> dict[str, Any]:
     """Counts, histograms of counts, entropies in bits, and shares in 0..1, as {value, ci95, n}.
 
     The unit is the prompt: a share is the mean over prompts of each prompt's share, of its votes (`readable`,
-    `faults`), of the pairs of its scored responses (`tie_rate`), of the pairs of readable votes on one response
-    (`self_agreement`); `flat_prompts` are those with two scored responses or more whose scores are all equal. n is the
+    `faults`), of the pairs of its scored responses (`tie_rate`), of the pairs of readable votes on one response that say
+    the same (`self_agreement`); `flat_prompts` are those with two scored responses or more whose scores are all equal. n is the
     number of prompts that have any of these, and the value is None where that is 0. `mean_score` and `self_distance`,
-    how far apart two votes on one response are, are means over prompts in points, as {mean, ci95, n}.
+    how far apart two votes on one response are, are means over prompts in points, as {mean, ci95, n}. What a vote says are
+    its points; of one that was read from probabilities, the likeliest.
     """
     votes = [vote for judgement in judgements for vote in judgement.votes]
-    readable = [vote.score for vote in votes if vote.score is not None]
+    readable = [_said(vote) for vote in votes if vote.score is not None]
     scores = [judgement.score for judgement in judgements if judgement.score is not None]
     by_prompt: dict[str, list[Judgement]] = {}
     for judgement in judgements:
@@ -41,6 +42,7 @@ def judge_health(judgements: Sequence[Judgement]) -> dict[str, Any]:
     scored = [[judgement.score for judgement in group if judgement.score is not None] for group in prompts]
     distances = [_distances(scores) for scores in scored]
     repeated = [[distance for judgement in group for distance in _vote_distances(judgement)] for group in prompts]
+    alike = [[a == b for judgement in group for a, b in combinations(_all_said(judgement), 2)] for group in prompts]
     health: dict[str, Any] = {
         "judgements": len(judgements),
         "unscored": len(judgements) - len(scores),
@@ -55,7 +57,7 @@ def judge_health(judgements: Sequence[Judgement]) -> dict[str, Any]:
         "mean_score": _mean(scored),
         "tie_rate": _share([distance == 0 for distance in group] for group in distances),
         "flat_prompts": _share([max(group) == 0] for group in distances if group),
-        "self_agreement": _share([distance == 0 for distance in group] for group in repeated),
+        "self_agreement": _share(alike),
         "self_distance": _mean(repeated),
     }
     return {**health, "alarms": _alarms(health, Counter(readable))}
@@ -84,6 +86,17 @@ def _histogram(values: Iterable[float]) -> dict[str, int]:
 def _distances(points: Sequence[float]) -> list[float]:
     """How far apart the two of every pair are."""
     return [abs(a - b) for a, b in combinations(points, 2)]
+
+
+def _said(vote: Vote) -> float:
+    """The points of a readable vote; where they are a mean, the likeliest."""
+    if vote.probs is not None:
+        return float(max(range(len(vote.probs)), key=vote.probs.__getitem__))
+    return vote.score or 0.0
+
+
+def _all_said(judgement: Judgement) -> list[float]:
+    return [_said(vote) for vote in judgement.votes if vote.score is not None]
 
 
 def _vote_distances(judgement: Judgement) -> list[float]:

@@ -1,4 +1,5 @@
-"""Judges: what gives a response its score. `llm.py` asks a model with a template, `votes.py` reads what it answers.
+"""Judges: what gives a response its score. `llm.py` asks a model, `shown.py` says what it is shown, `votes.py` reads what it
+answers and `expected.py` its probabilities.
 
 A judge takes (engine, responses, settings, judge_name, seed) and returns one judgement for each response, in order.
 One of a user's own is named in the recipe as `package.module:function`.

@@ -1,64 +1,84 @@
 """LLM-as-a-Judge: a model reads rubric, instruction and response, and says how many points it gives (section 2.2).
 
-The rubric stands first in the judge prompt, so that all judgements share its prefix, then the instruction, which the N
-responses to one prompt share. A response that leaves the judge no room to answer is not judged, or is cut where the judge can see
-it, as the recipe says; either way the judgement tells.
+Points are taken as it wrote them, or from its probabilities (`expected`). A response that leaves the judge no room to answer
+is not judged, or is cut where the judge can see it (`shown`), as the recipe says; either way the judgement tells.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from selfreward.engines.base import Completion, Engine, Request, Sampling
+from selfreward.engines.base import Completion, Engine, Request, Sampling, ask
+from selfreward.errors import StageFailed
+from selfreward.judges.expected import expect, expect_directly
+from selfreward.judges.shown import begin_of, judge_prompt, least_cut
 from selfreward.judges.votes import make_judgement, read_vote
 from selfreward.recipe import Judge
 from selfreward.records import Judgement, Response, Vote, seed_of
-from selfreward.templates import render
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """What the judge said of one response, before it is known whether it will be asked again."""
+
+    place: int  # of the response
+    votes: list[Vote]
+    ran_out: bool  # the end of the judge's context cut it off
 
 
 def judge(
     engine: Engine, responses: Sequence[Response], settings: Judge, judge_name: str, seed: int
 ) -> list[Judgement]:
-    """One judgement of `settings.votes` votes for each response, in their order.
+    """One judgement of `settings.votes` votes for each response, in their order; of one where points are read directly.
 
     A vote depends on the judge, the response and the seed alone. One that the end of the judge's context cut off has the
     fault `too_long`; with `too_long: truncate` the response is cut until there is room, where that can be had. BadInput
-    for a template that cannot be used.
+    for a template that cannot be used; StageFailed where the engine gives up, with the judgements that were `made`.
     """
-
-    def ask(numbers: Sequence[int]) -> list[list[Completion]]:
-        requests = [
-            Request(
-                id=responses[i].id,
-                prompt=judge_prompt(settings.template, responses[i].prompt, responses[i].text, cuts[i]),
-                num_samples=settings.votes,
-                seed=seed_of(seed, judge_name, responses[i].id),
-            )
-            for i in numbers
-        ]
-        return engine.generate(requests, Sampling(settings.temperature, settings.top_p, settings.max_tokens))
-
     cuts = [0] * len(responses)
-    completions = ask(range(len(responses)))
-    if settings.too_long == "truncate":
-        for i, samples in enumerate(completions):
-            if any(_ran_out(sample, settings) for sample in samples):
-                cuts[i] = _least_cut(engine, responses[i], settings)
-        shortened = [i for i, cut in enumerate(cuts) if cut]
-        for i, samples in zip(shortened, ask(shortened) if shortened else [], strict=True):
-            completions[i] = samples
-    return [
-        make_judgement(response, [_vote(sample, settings) for sample in samples], judge_name, settings.quorum, cut)
-        for response, samples, cut in zip(responses, completions, cuts, strict=True)
-    ]
+
+    def prompts(places: Sequence[int]) -> list[str]:
+        return [judge_prompt(settings.template, responses[i].prompt, responses[i].text, cuts[i]) for i in places]
+
+    def drafts(places: Sequence[int]) -> list[_Draft]:
+        if settings.read == "direct":
+            votes = expect_directly(engine, prompts(places), begin_of(settings))
+            return [_Draft(i, [vote], vote.fault == "too_long") for i, vote in zip(places, votes, strict=True)]
+        requests = [
+            Request(responses[i].id, prompt, settings.votes, seed_of(seed, judge_name, responses[i].id))
+            for i, prompt in zip(places, prompts(places), strict=True)
+        ]
+        sampling = Sampling(settings.temperature, settings.top_p, settings.max_tokens)
+        return ask(engine, requests, sampling, lambda asked, samples: _draft(places[asked], samples, settings))
+
+    def judgements(final: Sequence[_Draft]) -> list[Judgement]:
+        if settings.read == "expected":
+            final = _expected(engine, final, prompts([draft.place for draft in final]))
+        return [make_judgement(responses[d.place], d.votes, judge_name, settings.quorum, cuts[d.place]) for d in final]
+
+    final: list[_Draft] = []
+    may_cut = settings.too_long == "truncate"
+    try:
+        for draft in drafts(range(len(responses))):
+            if may_cut and draft.ran_out:
+                cuts[draft.place] = least_cut(engine, responses[draft.place], settings)
+            if not cuts[draft.place]:
+                final.append(draft)
+        if any(cuts):
+            final += drafts([place for place, cut in enumerate(cuts) if cut])
+    except StageFailed as failed:
+        # What ran out without having been cut may be asked again, so it is not the last word.
+        final += [draft for draft in failed.made if cuts[draft.place] or not (may_cut and draft.ran_out)]
+        raise StageFailed(str(failed), made=judgements(final)) from failed
+    return judgements(sorted(final, key=lambda draft: draft.place))
 
 
-def judge_prompt(template: str, prompt: str, response: str, cut: int = 0) -> str:
-    """What the judge is asked, with the last `cut` characters of the response left out and a note in their place."""
-    if cut:
-        response = f"{response[:-cut]}\n[The response goes on for {cut} characters that are not shown.]"
-    return render("judge", template, prompt=prompt, response=response)
+def _draft(place: int, samples: Sequence[Completion], settings: Judge) -> _Draft:
+    return _Draft(place, [_vote(s, settings) for s in samples], any(_ran_out(s, settings) for s in samples))
 
 
 def _vote(completion: Completion, settings: Judge) -> Vote:
+    if completion.refused:
+        return Vote(score=None, fault="refused", text=completion.text)
     vote = read_vote(completion.text, completion.finished)
     if vote.fault == "truncated" and _ran_out(completion, settings):
         return vote.model_copy(update={"fault": "too_long"})
@@ -66,24 +86,14 @@ def _vote(completion: Completion, settings: Judge) -> Vote:
 
 
 def _ran_out(completion: Completion, settings: Judge) -> bool:
-    """Whether the end of the context, and not the limit of the recipe, cut a judgement off."""
-    return not completion.finished and completion.num_tokens < settings.max_tokens
+    """Whether the end of the context, and not the limit of the recipe, cut a judgement off; False where nobody counted."""
+    if completion.finished or completion.refused or completion.num_tokens is None:
+        return False
+    return completion.num_tokens < settings.max_tokens
 
 
-def _least_cut(engine: Engine, response: Response, settings: Judge) -> int:
-    """The fewest characters to leave out so that the judge can write `max_tokens`; 0 where that is not to be had."""
-
-    def fits(cut: int) -> bool:
-        (room,) = engine.room([judge_prompt(settings.template, response.prompt, response.text, cut)])
-        return room is not None and room >= settings.max_tokens
-
-    least, most = 1, len(response.text)
-    if not most or not fits(most):
-        return 0
-    while least < most:
-        middle = (least + most) // 2
-        if fits(middle):
-            most = middle
-        else:
-            least = middle + 1
-    return most
+def _expected(engine: Engine, drafts: Sequence[_Draft], prompts: Sequence[str]) -> list[_Draft]:
+    """The drafts with expected points in place of drawn ones; all are read at once."""
+    asked = [prompt for draft, prompt in zip(drafts, prompts, strict=True) for _ in draft.votes]
+    read = iter(expect(engine, asked, [vote for draft in drafts for vote in draft.votes]))
+    return [replace(draft, votes=[next(read) for _ in draft.votes]) for draft in drafts]

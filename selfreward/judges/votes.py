@@ -63,13 +63,21 @@ def split_verdict(text: str) -> tuple[str, str]:
 
     What was written after that line is left off. ValueError where there is no verdict.
     """
-    label = _label_of_verdict(text)
-    value = _NUMBER.match(text, label.end()) if label else None
+    label, value = _verdict(text)
     if label is None or value is None:
         raise ValueError("A judgement without a verdict cannot be split at it.")
     end_of_line = re.search(r"[\r\n]|\Z", text[value.end() :])
     assert end_of_line is not None  # \Z is always there
     return text[: label.start()], text[label.start() : value.end() + end_of_line.start()]
+
+
+def before_points(text: str) -> str:
+    """What a judge wrote before the points of its verdict. ValueError where there is no verdict."""
+    _, value = _verdict(text)
+    if value is None:
+        raise ValueError("A judgement without a verdict has nothing before its points.")
+    number = value["number"]
+    return text[: value.start("number") + len(number) - len(number.lstrip("+-\u2212"))]
 
 
 def judgement_id(judge: str, response_id: str) -> str:
@@ -104,10 +112,9 @@ def make_judgement(response: Response, votes: Sequence[Vote], judge: str, quorum
 def _read(text: str, finished: bool) -> tuple[float | None, VoteFault | None]:
     """The score, or None and why there is none."""
     nothing: VoteFault = "unreadable" if finished else "truncated"
-    label = _label_of_verdict(text)
+    label, value = _verdict(text)
     if label is None:
         return None, nothing
-    value = _NUMBER.match(text, label.end())
     if value is None:
         return None, "unreadable" if re.search(r"\w", text[label.end() :]) else nothing
     scale = _SCALE.match(text, value.end())
@@ -126,10 +133,13 @@ def _read(text: str, finished: bool) -> tuple[float | None, VoteFault | None]:
     return points, None
 
 
-def _label_of_verdict(text: str) -> re.Match[str] | None:
-    """The last label "Score:" that introduces a verdict."""
-    labels = [label for label in _LABEL.finditer(text) if _is_verdict(text, label.start())]
-    return labels[-1] if labels else None
+def _verdict(text: str) -> tuple[re.Match[str] | None, re.Match[str] | None]:
+    """The label of the last verdict and the number behind it, each None where there is none."""
+    label = None
+    for candidate in _LABEL.finditer(text):
+        if _is_verdict(text, candidate.start()):
+            label = candidate
+    return label, _NUMBER.match(text, label.end()) if label else None
 
 
 def _is_verdict(text: str, start: int) -> bool:

@@ -4,14 +4,15 @@ the order of its scores is the people's, and the most common score is thinned ou
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import get_args
 
-from selfreward.judges.llm import judge_prompt
+from selfreward.judges.shown import judge_prompt
 from selfreward.judges.votes import split_verdict
-from selfreward.records import Example, Judgement, RankedSet, Vote, digest
+from selfreward.records import Example, Judgement, RankedSet, Vote, VoteFault, digest
 from selfreward.responses import ranked_response_id
 
 STEPS = (
-    "votes", "votes_unreadable", "votes_truncated", "votes_out_of_range", "votes_without_reasons", "sets",
+    "votes", *(f"votes_{fault}" for fault in get_args(VoteFault)), "votes_without_reasons", "sets",
     "sets_unusable", "sets_disagreeing", "sets_kept", "judgements_kept", "judgements_cut", "judgements_thinned_out",
 )  # fmt: skip
 

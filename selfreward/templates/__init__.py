@@ -2,7 +2,8 @@
 
 `chat/` holds chat templates for models that bring none; `selfreward.chat` has transformers apply them.
 
-A template is named by its file, or is a .jinja file of the user's. Texts of models are data: they are put in once,
+A judge template may set `begin`: what a judge that is to give its points at once says before them, as it would write it
+there. A template is named by its file, or is a .jinja file of the user's. Texts of models are data: they are put in once,
 verbatim, and never read as a template.
 """
 
@@ -33,6 +34,16 @@ def render(kind: Kind, template: str, **fields: object) -> str:
         return _compiled(kind, source(kind, template), template).render(**fields)
     except TemplateError as error:
         raise BadInput(f"cannot be filled in: {error}", template, "mend the template") from error
+
+
+def beginning(template: str) -> str | None:
+    """What a judge template sets as `begin`; None where it sets nothing. BadInput as `render`."""
+    compiled = _compiled("judge", source("judge", template), template)
+    try:
+        begin = getattr(compiled.make_module({"prompt": "", "response": ""}), "begin", None)
+    except TemplateError as error:
+        raise BadInput(f"cannot be filled in: {error}", template, "mend the template") from error
+    return None if begin is None else str(begin)
 
 
 def template_names(kind: Kind) -> list[str]:

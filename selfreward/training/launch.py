@@ -2,7 +2,7 @@
 
 import fcntl
 import json
-import os
+import shlex
 import subprocess
 import sys
 import time
@@ -66,21 +66,12 @@ def command(order: Order, folder: Path) -> list[str]:
     worker = ["-m", WORKER, str(folder)]
     if machines == 1:
         return [sys.executable, *accelerate, "--main_process_port", "0", *worker]
-    if "SLURM_JOB_ID" not in os.environ:
-        what = f"{machines} machines are started through Slurm, and this is no Slurm job"
-        raise BadInput(what, config_file(training), "start it with sbatch, or choose training.launcher: ray_train")
     # Each machine has one task, which starts the processes there; its number is known there alone.
     return [
         "srun", f"--nodes={machines}", f"--ntasks={machines}", "--ntasks-per-node=1", "--kill-on-bad-exit=1",
-        "bash", "-c", 'exec "$0" "$@" --machine_rank "$SLURM_NODEID" ' + " ".join(_quoted(worker)),
+        "bash", "-c", 'exec "$0" "$@" --machine_rank "$SLURM_NODEID" ' + shlex.join(worker),
         sys.executable, *accelerate,
     ]  # fmt: skip
-
-
-def _quoted(words: list[str]) -> list[str]:
-    import shlex
-
-    return [shlex.quote(word) for word in words]
 
 
 @contextmanager

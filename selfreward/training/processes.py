@@ -4,6 +4,7 @@ A batch of the recipe is the batch over all processes. What accelerate really ma
 more in every process (`trainer.check_distributed`): it falls back to less without a word.
 """
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,9 @@ def check_processes(recipe: Recipe) -> None:
     if training.processes % machines:
         what = f"{training.processes} do not divide evenly among {machines} machines"
         raise BadInput(what, "training.processes", f"or change num_machines in {config_file(training)}")
+    if machines > 1 and training.launcher == "accelerate" and "SLURM_JOB_ID" not in os.environ:
+        what = f"{machines} machines are started through Slurm, and this is no Slurm job"
+        raise BadInput(what, config_file(training), "start it with sbatch, or choose training.launcher: ray_train")
     if recipe.adapter.kind != "none" and kind in SPLIT:
         what = f"{recipe.adapter.kind} is not trained with {training.config}, which splits the weights over processes"
         raise BadInput(what, "adapter.kind", "set training.config: ddp, or adapter.kind: none")

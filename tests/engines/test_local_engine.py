@@ -211,8 +211,8 @@ def test_f17_a_prompt_that_does_not_fit_is_unfinished_and_its_neighbours_are_unh
     answers = engine.generate([long, good], WARM)
     assert answers == [[Completion("", 0, False)] * 2, engine.generate([good], WARM)[0]]
     assert "request long" in caplog.text
-    with pytest.raises(ValueError, match="do not fit"):
-        engine.score_tokens([long.prompt], ["1"])
+    (fits,), none = engine.score_tokens([(good.prompt, "")], ["1"]), engine.score_tokens([(long.prompt, "")], ["1"])
+    assert engine.score_tokens([(long.prompt, ""), (good.prompt, "")], ["1"]) == [None, fits] and none == [None]
     with pytest.raises(ValueError, match="do not fit"):
         engine.loglik([("the", long.prompt)])
 
@@ -303,21 +303,31 @@ def test_no_request_and_no_sample_are_no_work(engine: LocalEngine) -> None:
     assert engine.loglik([]) == [] and engine.score_tokens([], ["1"]) == []
 
 
-def test_score_tokens_equals_transformers_probabilities(engine: LocalEngine, requests: list[Request]) -> None:
-    candidates = ["0", "1", "2", "3", "4", "5"]
-    ids = engine.tokenizer.convert_tokens_to_ids(candidates)
-    scores = engine.score_tokens([request.prompt for request in requests], candidates)
+@pytest.mark.parametrize("said", ["", "the score is ", "big"])
+def test_score_tokens_equals_transformers_probabilities(
+    engine: LocalEngine, requests: list[Request], said: str
+) -> None:
+    candidates = ["1", "2", "3", "4", "5"]
+    ids = engine.tokenizer.convert_tokens_to_ids([" " * said.endswith(" ") + candidate for candidate in candidates])
+    said_ids = engine.tokenizer.convert_tokens_to_ids({"": [], "big": ["big"]}.get(said, ["the", " score", " is"]))
+    scores = engine.score_tokens([(request.prompt, said) for request in requests], candidates)
     for request, row in zip(requests, scores, strict=True):
-        prompt = torch.tensor([chat.encode_prompt(engine.tokenizer, request.prompt)])
+        prompt = torch.tensor([chat.encode_prompt(engine.tokenizer, request.prompt) + said_ids])
         with torch.inference_mode():
             probs = engine.model(prompt).logits[0, -1].double().softmax(-1)[ids]
-        assert row == pytest.approx((probs / probs.sum()).tolist(), rel=1e-4)
-        assert sum(row) == pytest.approx(1)
+        assert row == pytest.approx(tuple(probs.tolist()), rel=1e-4)
+        assert 0 < sum(row) < 1
+
+
+def test_what_was_said_with_and_without_a_space_asks_for_other_tokens(engine: LocalEngine) -> None:
+    """Both read the same ids: the space is part of the token that is asked for."""
+    spaced, bare = engine.score_tokens([("the dog", "score "), ("the dog", "score")], ["1", "2"])
+    assert spaced == engine.score_tokens([("the dog", "score ")], ["1", "2"])[0] != bare
 
 
 def test_score_tokens_refuses_a_candidate_of_several_tokens(engine: LocalEngine) -> None:
     with pytest.raises(ValueError, match="not one"):
-        engine.score_tokens(["the dog"], ["1", "score 5"])
+        engine.score_tokens([("the dog", "")], ["1", "score 5"])
 
 
 def test_loglik_equals_the_sum_of_transformers_log_probabilities(engine: LocalEngine) -> None:
@@ -339,7 +349,7 @@ def test_f28_a_model_is_loaded_once_per_engine(tiny_model: Path, monkeypatch: py
     engine = LocalEngine(tiny_model, device="cpu")
     for _ in range(3):
         engine.generate(make_requests()[:2], GREEDY)
-    engine.score_tokens(["the dog"], ["1"])
+    engine.score_tokens([("the dog", "")], ["1"])
     engine.loglik([("the", "dog")])
     assert len(loads) == 1
 

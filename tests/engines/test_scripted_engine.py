@@ -61,15 +61,15 @@ def test_requests_and_calls_are_remembered() -> None:
     engine = ScriptedEngine(SCRIPT)
     request = Request("r", "say", 1, 0)
     engine.generate([request], WARM)
-    engine.score_tokens(["x"], ["1"])
+    engine.score_tokens([("x", "")], ["1"])
     engine.close()
     assert (engine.requests, engine.calls, engine.closed) == ([request], ["generate", "score_tokens"], True)
 
 
-def test_token_scores_sum_to_one_and_are_equal_unless_told() -> None:
-    assert ScriptedEngine({}).score_tokens(["x"], ["0", "1"]) == [[0.5, 0.5]]
-    told = ScriptedEngine({}, token_scores=lambda prompt, _: [1, 3] if prompt == "x" else [1, 0])
-    assert told.score_tokens(["x", "y"], ["0", "1"]) == [[0.25, 0.75], [1.0, 0.0]]
+def test_token_probabilities_are_equal_unless_told() -> None:
+    assert ScriptedEngine({}).score_tokens([("x", "")], ["0", "1"]) == [(0.5, 0.5)]
+    told = ScriptedEngine({}, token_probs=lambda text, _: [0.1, 0.3] if text == "x so" else [1, 0])
+    assert told.score_tokens([("x", " so"), ("x", "")], ["0", "1"]) == [(0.1, 0.3), (1, 0)]
 
 
 def test_likelihoods_fall_with_length_unless_told() -> None:

@@ -40,7 +40,8 @@ def test_the_shares_are_those_counted_by_hand() -> None:
     assert (health["judgements"], health["unscored"], health["votes"]) == (5, 1, 15)
     assert health["readable"] == {"value": pytest.approx(7 / 12), "ci95": wilson(2 / 3 + 1 / 2, 2), "n": 2}  # 6/9, 3/6
     assert {fault: share["value"] for fault, share in health["faults"].items()} == pytest.approx(
-        {"unreadable": 11 / 36, "truncated": 1 / 18, "out_of_range": 1 / 18, "too_long": 0}  # of p 1/9 each, of q 3/6
+        {"unreadable": 11 / 36, "truncated": 1 / 18, "out_of_range": 1 / 18, "too_long": 0, "refused": 0}
+        # of p 1/9 each, of q 3/6 unreadable
     )
     assert health["vote_histogram"] == {"1.00": 3, "2.00": 1, "3.00": 1, "4.00": 4}
     assert health["score_histogram"] == {"1.00": 1, "3.00": 1, "4.00": 2}
@@ -91,3 +92,18 @@ def test_no_judgements_are_no_error_and_no_numbers() -> None:
     assert (health["readable"], health["tie_rate"], health["faults"]["truncated"]) == (nothing, nothing, nothing)
     assert health["mean_score"] == {"mean": None, "ci95": None, "n": 0}
     assert health["alarms"] == []
+
+
+def test_a_judge_read_from_probabilities_says_its_likeliest_points() -> None:
+    """Means hardly ever agree to the last digit; a judge that always thinks of 4 first is found out all the same."""
+
+    def read(p3: float) -> Judgement:
+        probs = (0, 0, 0, p3, 0.95 - p3, 0.05)
+        vote = Vote(score=3 * p3 + 4 * (0.95 - p3) + 0.25, fault=None, text="", probs=probs)
+        return judgement("p", 0, 4).model_copy(update={"votes": (vote, vote), "score": vote.score})
+
+    health = judge_health([read(0.1), read(0.2), read(0.3)])
+    assert health["vote_histogram"] == {"4.00": 6}
+    assert health["self_agreement"]["value"] == 1
+    assert health["tie_rate"]["value"] == 0
+    assert health["alarms"] == ["100% of the votes say 4"]

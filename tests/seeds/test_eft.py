@@ -2,15 +2,17 @@
 
 from collections import Counter
 from random import Random
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from selfreward.judges.votes import make_judgement, read_vote
-from selfreward.records import Judgement, RankedResponse, RankedSet
+from selfreward.records import Judgement, RankedResponse, RankedSet, Vote, VoteFault
 from selfreward.responses import ranked_responses
 from selfreward.seeds import agrees, build_eft
+from selfreward.seeds.eft import STEPS
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,19 @@ def test_a_set_is_kept_where_the_order_of_its_scores_is_the_peoples() -> None:
     }  # fmt: skip
     assert [example.response for example in eft] == ["Vote. Score: 5", "Vote. Score: 2"]
     assert {example.source for example in eft} == {"eft"}
+
+
+@pytest.mark.parametrize("fault", get_args(VoteFault))
+def test_f01_a_vote_without_a_score_is_counted_under_its_fault_and_makes_no_example(fault: VoteFault) -> None:
+    sets = [ranked_set("a")]
+    good, bad = judged(sets, {"a": ["5", "2"]})
+    bad = bad.model_copy(update={"votes": (Vote(score=None, fault=fault, text="Score: 2"),), "score": None})
+    eft, counts = build_eft(sets, [good, bad], "micro", max_share=1)
+    assert eft == []
+    assert {name: n for name, n in counts.items() if n} == {
+        "votes": 2, f"votes_{fault}": 1, "sets": 1, "sets_unusable": 1
+    }  # fmt: skip
+    assert tuple(counts) == STEPS  # all, in their order, whatever was found
 
 
 def test_an_example_is_the_judge_prompt_with_the_judges_words() -> None:

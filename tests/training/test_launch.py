@@ -147,17 +147,13 @@ def test_accelerate_is_given_the_configuration_and_the_number_of_processes(tmp_p
     assert ray[1:] == ["-m", "selfreward.training.ray_train", str(tmp_path)]
 
 
-def test_several_machines_are_started_by_slurm_one_task_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_machines_are_started_by_slurm_one_task_each(tmp_path: Path) -> None:
     """Each task knows its number; here `srun` is a script that shows what the second of two machines would run."""
     config = tmp_path / "two machines.yaml"
     config.write_text(
         "{distributed_type: FSDP, fsdp_config: {fsdp_version: 2}, num_machines: 2, main_process_ip: head}"
     )
     given = order(tmp_path, config=str(config), processes=16)
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    with pytest.raises(BadInput, match="2 machines are started through Slurm, and this is no Slurm job"):
-        launching.command(given, tmp_path)
-    monkeypatch.setenv("SLURM_JOB_ID", "1")
     words = launching.command(given, tmp_path / "an order")
     assert words[:5] == ["srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]
     show = "import sys; print(sys.argv[1:])"

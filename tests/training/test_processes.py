@@ -126,13 +126,17 @@ def test_the_shipped_configurations_give_reasons_and_leave_the_recipe_its_say() 
         assert all("  # " in line for line in file.read_text().splitlines() if line.startswith("  "))
 
 
-def test_f24_the_examples_of_the_document_are_valid(tmp_path: Path) -> None:
+def test_f24_the_examples_of_the_document_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
     (section,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     assert Recipe.of({"name": "x", **yaml.safe_load(section)}).training.processes == 8
     (config,) = re.findall(r"<<END\n(.*?)END\n", text, re.DOTALL)
     (tmp_path / "two-nodes.yaml").write_text(config)
     given = recipe({**TWO, "processes": 16, "config": str(tmp_path / "two-nodes.yaml")})
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    with pytest.raises(BadInput, match="2 machines are started through Slurm, and this is no Slurm job"):
+        processes.check_processes(given)
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
     processes.check_processes(given)
     assert processes.num_machines(given.training) == 2
 

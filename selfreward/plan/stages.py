@@ -1,0 +1,175 @@
+"""The stages of a run, each priced by a short formula of recipe, shape and hardware; docs/plan.md writes them out.
+
+A stage takes the greater of its arithmetic and its memory traffic, both at the share of the peak that good systems reach,
+plus a price for every operation that is started, which is what binds a small model.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from selfreward import store
+from selfreward.judges.shown import judge_prompt
+from selfreward.plan.hardware import Hardware
+from selfreward.plan.shape import adapter_parameters
+from selfreward.recipe import EngineOptions, Recipe, Shape
+
+TRAIN_EFFICIENCY, GENERATE_EFFICIENCY = 0.40, 0.45  # shares of the peak
+OPS_FORWARD, OPS_TRAIN = 30, 110  # operations started per layer: a forward; a forward, its backward and the optimiser
+TOKENS_PER_WORD = 1.3
+QLORA_BYTES = 0.55  # of a weight in 4-bit NormalFloat, its scales quantised as well
+ENGINES_HERE = ("local", "vllm")  # those that compute on the hardware of the plan
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a run, named as in its metrics."""
+
+    name: str
+    read_tokens: float  # prompt tokens that are prefilled
+    written_tokens: float  # sampled
+    trained_tokens: float  # read by training, all epochs, reference included
+    seconds: float
+    memory_bytes: float  # on each device, at the peak
+    elsewhere: bool = False  # by a judge on other hardware than the plan's: tokens alone are known
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """The formulas, bound to a recipe, a shape and a device."""
+
+    recipe: Recipe
+    shape: Shape
+    hardware: Hardware
+
+    def stages(self) -> list[Stage]:
+        """All stages in the order in which they run."""
+        recipe, assumed = self.recipe, self.recipe.plan
+        prompt, response, judgement = assumed.prompt_tokens, assumed.response_tokens, assumed.judgement_tokens
+        eft_responses = recipe.seeds.num_eft_prompts * recipe.seeds.num_ranked_responses
+        num_eft = round(assumed.eft_kept * eft_responses)
+        ift_row, eft_row = prompt + response, self._rubric + prompt + response + judgement
+        sft_tokens = recipe.seeds.num_ift * ift_row
+        found = [self._sft("sft", recipe.seeds.num_ift, sft_tokens), *self._measured("sft")]
+        if num_eft:
+            found += [self._judging("seed eft_judgements", eft_responses, recipe.eft.attempts, "votes")]
+        found += [
+            self._sft("m1", recipe.seeds.num_ift + num_eft, sft_tokens + num_eft * eft_row),
+            *self._measured("m1"),
+        ]
+        for k in range(2, recipe.rounds + 2):
+            name, num = store.model_name(k), recipe.prompts.num
+            shots = recipe.prompts.shots_seed + recipe.prompts.shots_generated
+            attempts = math.ceil(num / assumed.accepted)
+            samples = recipe.responses.num_samples
+            found += [
+                self._generating(f"{name} prompts", attempts, 1, 0, shots * prompt, prompt),
+                self._generating(f"{name} responses", num, samples, 0, prompt, response),
+                self._judging(
+                    f"{name} judgements", num * samples, recipe.judge.votes, recipe.judge.read, recipe.judge.engine
+                ),
+                self._dpo(name, round(num * assumed.paired), ift_row),
+                *self._measured(name),
+            ]
+        return found
+
+    @property
+    def trained_parameters(self) -> float:
+        """Those that have a gradient and two moments: all of the model's, or its adapter's."""
+        adapter = self.recipe.adapter
+        return self.shape.parameters if adapter.kind == "none" else adapter_parameters(self.shape, adapter.rank)
+
+    @property
+    def _rubric(self) -> int:
+        """Tokens of the judge prompt without instruction and response."""
+        words = judge_prompt(self.recipe.judge.template, "", "").split()
+        return round(TOKENS_PER_WORD * len(words))
+
+    def _measured(self, name: str) -> list[Stage]:
+        """The evaluation of one model."""
+        assumed, wanted = self.recipe.plan, self.recipe.evaluation
+        ranked = wanted.num_ranked_sets * self.recipe.seeds.num_ranked_responses
+        judged = self._judging(f"{name} eval_judgements", ranked, wanted.votes, self.recipe.judge.read)
+        if not self.recipe.seeds.is_micro:
+            return [judged]
+        size = (wanted.num_prompts, wanted.num_samples, 0, assumed.prompt_tokens, assumed.response_tokens)
+        return [self._generating(f"{name} eval_responses", *size), judged]
+
+    def _judging(
+        self, name: str, responses: int, votes: int, read: Literal["votes", "expected", "direct"],
+        engine: EngineOptions | None = None,
+    ) -> Stage:  # fmt: skip
+        """Judgements, by `engine` where one is given; how points are read decides what is written and read."""
+        assumed = self.recipe.plan
+        shared, own = self._rubric, assumed.prompt_tokens + assumed.response_tokens
+        elsewhere = engine is not None and engine.name not in ENGINES_HERE
+        if elsewhere:  # a server reads, and charges, the rubric with every prompt
+            shared, own = 0, shared + own
+        written, batch = assumed.judgement_tokens, (engine or self.recipe.engine).batch_size
+        if read == "direct":
+            found = self._generating(name, responses, 1, shared, own, 0, batch)
+        else:
+            found = self._generating(name, responses, votes, shared, own, written, batch)
+        if read == "expected":  # every judgement is read again, up to its points
+            again = self._generating(name, responses * votes, 1, shared, own + written, 0, batch)
+            found = replace(
+                found,
+                read_tokens=found.read_tokens + again.read_tokens,
+                seconds=found.seconds + again.seconds,
+                memory_bytes=max(found.memory_bytes, again.memory_bytes),
+            )
+        return replace(found, seconds=0.0, memory_bytes=0.0, elsewhere=True) if elsewhere else found
+
+    def _generating(
+        self, name: str, num: int, samples: int, shared: int, own: int, written: int, batch: int | None = None
+    ) -> Stage:
+        """`num` prompts of `own` tokens behind `shared` ones that are read once in a batch, `samples` answers to each."""
+        s, h, devices = self.shape, self.hardware, self.recipe.plan.devices
+        at_once = min(num, batch or self.recipe.engine.batch_size)
+        rows, batches, context = at_once * samples, math.ceil(num / at_once), shared + own + written / 2
+        kv_bytes = 2 * s.layers * s.kv_width * h.weight_bytes  # of one token
+        read = num * own + batches * shared
+        flops_read = read * (2 * s.parameters + 2 * s.layers * s.width * (shared + own))
+        flops_step = rows * (2 * s.parameters + 4 * s.layers * s.width * context)
+        bytes_step = s.parameters * h.weight_bytes + rows * context * kv_bytes
+        rate = GENERATE_EFFICIENCY * devices
+        step = max(bytes_step / h.bandwidth, flops_step / h.flops) / rate + s.layers * OPS_FORWARD * h.op_s
+        seconds = flops_read / h.flops / rate + batches * written * step
+        held = s.parameters * h.weight_bytes + rows * ((shared + own + written) * kv_bytes + 4 * s.vocabulary)
+        return Stage(name, read, num * samples * written, 0, seconds, held / devices)
+
+    def _sft(self, name: str, rows: int, tokens: int) -> Stage:
+        settings = self.recipe.sft
+        return self._training(name, rows, tokens, settings.epochs, settings.batch, reference_tokens=0, sides=1)
+
+    def _dpo(self, name: str, pairs: int, row: int) -> Stage:
+        settings, tokens = self.recipe.dpo, 2 * pairs * row
+        return self._training(name, pairs, tokens, settings.epochs, settings.batch, reference_tokens=tokens, sides=2)
+
+    def _training(
+        self, name: str, rows: int, tokens: int, epochs: int, batch: int, reference_tokens: int, sides: int
+    ) -> Stage:
+        """`epochs` over `rows` of `tokens` in all; a reference model reads `reference_tokens` once before."""
+        s, h, devices = self.shape, self.hardware, self.recipe.plan.devices
+        length = tokens / max(1, rows) / sides
+        attention = 2 * s.layers * s.width * length  # of a token in a forward, causal
+        forward = 2 * s.parameters + attention
+        # Backward: a gradient for every activation and one for every weight, each as dear as a forward; frozen weights have none.
+        backward = (2 if self._frozen_bytes else 4) * s.parameters + 2 * attention
+        recomputed = forward if h.is_gpu else 0  # gradient checkpointing runs the forward twice
+        flops = epochs * tokens * (forward + backward + recomputed) + reference_tokens * forward
+        steps = epochs * math.ceil(rows / batch)
+        seconds = flops / (h.flops * TRAIN_EFFICIENCY * devices) + steps * s.layers * OPS_TRAIN * h.op_s
+        # A batch is cut into parts until one fits, down to a row; each device has rows of its own.
+        on_device = min(batch, self.recipe.training.device_batch or 1) * sides * length
+        # One state a layer (checkpointing) or a dozen; logits and their gradients.
+        kept = s.layers * s.width * (2 if h.is_gpu else 12 * 4) + 8 * s.vocabulary
+        # float32 weights, gradients and two moments of what is trained
+        held = self._frozen_bytes * s.parameters + 16 * self.trained_parameters
+        memory = held / devices + on_device * kept
+        return Stage(f"train {name}", 0, 0, epochs * tokens + reference_tokens, seconds, memory)
+
+    @property
+    def _frozen_bytes(self) -> float:
+        """Bytes of a weight that is held beside an adapter; 0 where all weights are trained."""
+        return {"none": 0.0, "lora": float(self.hardware.weight_bytes), "qlora": QLORA_BYTES}[self.recipe.adapter.kind]

@@ -1,0 +1,19 @@
+"""What a run is told to do: the recipe, a strict pydantic model, with the paper's value as each default.
+
+Unknown keys fail and offer the nearest name. YAML in, JSON Schema out. Sections cited are those of Self-Rewarding
+Language Models, Yuan et al. 2024, arXiv 2401.10020; "not stated" means that the paper gives no value. A setting is a field
+of the section that it changes; `whole` joins the sections, `files` reads and writes them.
+"""
+
+from selfreward.recipe.engines import EngineOptions, Server, Vllm
+from selfreward.recipe.files import RECIPE_FILE, list_recipes, load_recipe, to_yaml
+from selfreward.recipe.round import Judge, Prompts, Responses
+from selfreward.recipe.seeds import Eft, Form, Seeds, Source
+from selfreward.recipe.training import Adapter, Dpo, Sft, Training
+from selfreward.recipe.whole import Chat, Evaluation, Plan, Recipe, Shape, differences, flat, schema
+
+__all__ = [
+    "RECIPE_FILE", "Adapter", "Chat", "Dpo", "Eft", "EngineOptions", "Evaluation", "Form", "Judge", "Plan", "Prompts",
+    "Recipe", "Responses", "Seeds", "Server", "Sft", "Shape", "Source", "Training", "Vllm", "differences", "flat",
+    "list_recipes", "load_recipe", "schema", "to_yaml",
+]  # fmt: skip

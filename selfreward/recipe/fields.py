@@ -1,0 +1,32 @@
+"""What the sections of a recipe are made of: a strict base, numbers with bounds, and defaults that cite their source."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _no_truth_value(value: object) -> object:
+    """Refuses yes and no, which pydantic would read as 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("a number is wanted, not yes or no")
+    return value
+
+
+def cited(default: Any, reason: str) -> Any:
+    """A field's default with its source: a section of the paper, or why another value."""
+    return Field(default, description=reason)
+
+
+Whole = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=0)]
+Count = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=1)]
+AtLeastTwo = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=2)]
+Positive = Annotated[float, BeforeValidator(_no_truth_value), Field(gt=0, allow_inf_nan=False)]
+Temperature = Annotated[float, BeforeValidator(_no_truth_value), Field(ge=0, le=10)]  # 0 is greedy
+Share = Annotated[float, BeforeValidator(_no_truth_value), Field(gt=0, le=1)]
+Dropout = Annotated[float, BeforeValidator(_no_truth_value), Field(ge=0, lt=1)]
+
+
+class Section(BaseModel):
+    """Frozen and strict; numbers written as text (`1e-6` in YAML) are read as the numbers they are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)

@@ -1,0 +1,93 @@
+"""The steps of a round: new prompts, responses, judgements (section 2.2)."""
+
+from typing import Literal
+
+from pydantic import ValidationInfo, field_validator
+
+from selfreward.recipe.engines import EngineOptions
+from selfreward.recipe.fields import AtLeastTwo, Count, Section, Share, Temperature, Whole, cited
+
+
+class Prompts(Section):
+    """New instructions by few-shot prompting, and the filters of Self-Instruct (arXiv 2212.10560). Section 2.2."""
+
+    num: Count = cited(5000, "not stated; leaves about the 3,964 pairs of AIFT(M1) in 3.1.3 once ties are dropped")
+    shots_seed: Whole = cited(6, "3.1.3: 8 examples, 6 of them from the IFT seed")
+    shots_generated: Whole = cited(2, "3.1.3: 8 examples, 2 of them generated before")
+    temperature: Temperature = cited(0.6, "3.1.3")
+    top_p: Share = cited(0.9, "3.1.3")
+    max_tokens: Count = cited(256, "room for the 150 words that the filter lets through")
+    template: str = cited("few_shot", "not stated word for word; a shipped template or a .jinja file")
+    min_words: Count = cited(4, "Self-Instruct drops instructions of 3 words or fewer")
+    max_words: Count = cited(150, "Self-Instruct drops instructions of more than 150 words")
+    max_rouge_l: Share = cited(0.7, "Self-Instruct drops ROUGE-L > 0.7 with any earlier one; exact copies always go")
+
+    @field_validator("max_words")
+    @classmethod
+    def _words_in_order(cls, max_words: int, info: ValidationInfo) -> int:
+        if max_words < info.data.get("min_words", 0):
+            raise ValueError(f"must not be below min_words ({info.data['min_words']})")
+        return max_words
+
+    @field_validator("shots_generated")
+    @classmethod
+    def _some_shots(cls, shots_generated: int, info: ValidationInfo) -> int:
+        if info.data.get("shots_seed", 1) + shots_generated < 1:
+            raise ValueError("shots_seed and shots_generated must not both be 0")
+        return shots_generated
+
+
+class Responses(Section):
+    """The N candidates for each prompt. Section 2.2."""
+
+    num_samples: AtLeastTwo = cited(4, "3.1.3: N = 4")
+    temperature: Temperature = cited(0.7, "3.1.3")
+    top_p: Share = cited(0.9, "3.1.3")
+    max_tokens: Count = cited(1024, "not stated; M3's answers to AlpacaEval have 2,552 characters on average")
+
+
+class Judge(Section):
+    """Who scores the candidates, and how often. Section 2.2 and figure 2."""
+
+    name: str = cited("llm", "2.2: the model judges itself; or package.module:function")
+    template: str = cited("additive", "figure 2: five additive points; a shipped template or a .jinja file")
+    votes: Count = cited(3, "3.1.3: 3 judgements of each response, averaged")
+    temperature: Temperature = cited(0.7, "3.1.3: the settings of the candidates")
+    top_p: Share = cited(0.9, "3.1.3: the settings of the candidates")
+    max_tokens: Count = cited(256, "a justification has at most 100 words (figure 2)")
+    quorum: Count = cited(1, "not stated; readable votes that a response must have to be scored at all")
+    too_long: Literal["refuse", "truncate"] = cited(
+        "refuse",
+        "not stated; a response too long for the judge's context gets no score, or is cut where the judge sees it",
+    )
+    read: Literal["votes", "expected", "direct"] = cited(
+        "votes",
+        "2.2: votes, the points that it writes; expected: their mean under its own probabilities, after each "
+        "justification; direct: the same, asked without one",
+    )
+    begin: str | None = cited(
+        None,
+        "not stated; what a judge that is read directly is made to say before its points; none: its template's `begin`",
+    )
+    engine: EngineOptions | None = cited(None, "the judge's own engine; none: the engine of the run")
+
+    @field_validator("read")
+    @classmethod
+    def _one_direct_vote(cls, read: str, info: ValidationInfo) -> str:
+        if read == "direct" and info.data.get("votes", 1) != 1:
+            raise ValueError("direct gives one vote, the same each time: set votes to 1")
+        return read
+
+    @field_validator("begin")
+    @classmethod
+    def _only_direct_begins(cls, begin: str | None, info: ValidationInfo) -> str | None:
+        if begin is not None and info.data.get("read", "direct") != "direct":
+            raise ValueError("is for read: direct alone")
+        return begin
+
+    @field_validator("quorum")
+    @classmethod
+    def _quorum_can_be_met(cls, quorum: int, info: ValidationInfo) -> int:
+        if quorum > info.data.get("votes", quorum):
+            raise ValueError(f"must not be above votes ({info.data['votes']})")
+        return quorum

@@ -1,0 +1,87 @@
+"""How lessons are taught (section 3.1.3), and what of the machine the trainer uses."""
+
+from typing import Literal, Self
+
+from pydantic import ValidationInfo, field_validator, model_validator
+
+from selfreward.recipe.fields import Count, Dropout, Positive, Section, cited
+
+
+def _final_rate(final_lr: float, info: ValidationInfo) -> float:
+    """Refuses a learning rate that grows."""
+    if final_lr > info.data.get("lr", final_lr):
+        raise ValueError(f"must not be above lr ({info.data['lr']})")
+    return final_lr
+
+
+class Sft(Section):
+    """Supervised fine-tuning on the seeds, loss on the response only. Section 3.1.3."""
+
+    lr: Positive = cited(5.5e-6, "3.1.3")
+    final_lr: Positive = cited(1.1e-6, "3.1.3: cosine decay to this rate")
+    epochs: Count = cited(2, "not stated")
+    batch: Count = cited(16, "3.1.3; examples per update, over all devices")
+    dropout: Dropout = cited(0.1, "3.1.3")
+    max_tokens: Count = cited(2048, "not stated; prompt and response together")
+
+    _falling = field_validator("final_lr")(_final_rate)
+
+
+class Dpo(Section):
+    """Direct preference optimisation on the model's own pairs. Section 3.1.3; DPO is arXiv 2305.18290."""
+
+    beta: Positive = cited(0.1, "3.1.3")
+    lr: Positive = cited(1e-6, "3.1.3")
+    final_lr: Positive = cited(1e-7, "3.1.3: decay to this rate")
+    epochs: Count = cited(1, "not stated")
+    batch: Count = cited(16, "3.1.3; pairs per update, over all devices")
+    dropout: Dropout = cited(0.1, "3.1.3")
+    max_tokens: Count = cited(2048, "not stated; prompt and response together")
+
+    _falling = field_validator("final_lr")(_final_rate)
+
+
+class Training(Section):
+    """How the trainer uses the machine. The paper has no part in it."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = cited(
+        "auto", "of the arithmetic: bfloat16 on a GPU, float32 on a CPU; weights that are trained stay in float32"
+    )
+    device_batch: Count | None = cited(
+        None, "rows on a device at once, the others of its part follow; none: all, halved until they fit"
+    )
+    launcher: Literal["in_process", "accelerate", "ray_train"] = cited(
+        "in_process", "in_process: in this process, on one device; the others start `processes` of them"
+    )
+    processes: Count = cited(1, "each with a device of its own and an equal part of every batch")
+    config: str = cited("ddp", "what each process holds: ddp, fsdp2, deepspeed_zero3, or a file of accelerate config")
+
+    @model_validator(mode="after")
+    def _processes_have_a_launcher(self) -> Self:
+        if self.launcher == "in_process" and (self.processes > 1 or self.config != "ddp"):
+            raise ValueError(
+                "launcher: in_process trains in one process on one device: choose accelerate or ray_train for more"
+            )
+        if self.launcher != "in_process" and self.processes == 1:
+            raise ValueError(f"launcher: {self.launcher} starts several processes: set processes, or leave it out")
+        return self
+
+
+class Adapter(Section):
+    """Low-rank adapters (LoRA, arXiv 2106.09685) in place of training all weights, as the paper does."""
+
+    kind: Literal["none", "lora", "qlora"] = cited(
+        "none", "3.1.3 trains all weights; qlora holds those that stay as they are in 4 bits (arXiv 2305.14314)"
+    )
+    rank: Count = cited(16, "that of Zephyr 7B's recipes with adapters (alignment-handbook)")
+    alpha: Count = cited(16, "that of Zephyr 7B's recipes; the adapter is scaled by alpha / rank")
+    dropout: Dropout = cited(0.05, "that of Zephyr 7B's recipes; before the adapter alone")
+    targets: Literal["all-linear"] | list[str] = cited(
+        "all-linear", "arXiv 2305.14314, section 4: adapters on all linear layers are needed; or names of modules"
+    )
+
+    @model_validator(mode="after")
+    def _settings_have_an_adapter(self) -> Self:
+        if self.kind == "none" and self != Adapter.model_construct():
+            raise ValueError("its settings have no effect with kind: none; choose lora or qlora")
+        return self

@@ -1,0 +1,132 @@
+"""The whole recipe: its sections in the order of a run, what is true of several of them, and how two recipes differ."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator
+
+from selfreward.errors import BadInput
+from selfreward.recipe.engines import EngineOptions
+from selfreward.recipe.faults import faults
+from selfreward.recipe.fields import Count, Positive, Section, Share, Whole, cited
+from selfreward.recipe.round import Judge, Prompts, Responses
+from selfreward.recipe.seeds import Eft, Seeds
+from selfreward.recipe.training import Adapter, Dpo, Sft, Training
+
+
+class Chat(Section):
+    """How prompts are put into turns. The paper does not print its template."""
+
+    template: str | None = cited(
+        None, "none: the model's own; a model without one needs a shipped template or a .jinja file"
+    )
+
+
+class Evaluation(Section):
+    """What every model is measured on. Section 3.1.2."""
+
+    num_prompts: Count = cited(256, "3.1.2: 256 held-out prompts, head to head")
+    num_samples: Count = cited(1, "3.1.2: one answer to each")
+    split: Literal["dev", "test"] = cited("test", "micro-world: tune on dev, report on test")
+    num_ranked_sets: Count = cited(190, "3.1.1: 541 ranked responses, 2.85 to an instruction")
+    votes: Count = cited(3, "3.1.3: 3 judgements, as in training")
+
+
+class Shape(Section):
+    """The size of a model, for one that is not here to be looked at."""
+
+    parameters: Positive
+    layers: Count
+    width: Count  # of the residual stream
+    kv_width: Count  # of the keys of one token in one layer: key heads x head size
+    vocabulary: Count
+
+
+class Plan(Section):
+    """What `selfreward plan` assumes. Nothing that a run does depends on it."""
+
+    hardware: str = cited("this", "this machine, measured; or h200, h100, a100, rtx4090, l4")
+    devices: Count = cited(1, "over which models are sharded")
+    shape: Shape | None = cited(None, "read from the model's folder; needed for a model on the hub")
+    prompt_tokens: Count = cited(60, "an instruction of Open Assistant has about 40 words")
+    response_tokens: Count = cited(400, "arXiv 2401.10020, table 1: 1,092 to 2,552 characters")
+    judgement_tokens: Count = cited(130, "a justification has at most 100 words (figure 2)")
+    accepted: Share = cited(0.7, "of the attempts at a new prompt, those that pass the filters")
+    paired: Share = cited(0.75, "of the prompts, those whose scores are not all equal")
+    eft_kept: Share = cited(0.45, "3.1.1: 1,630 kept of about 3,600 judged; of ranked responses")
+    judge_price: tuple[Positive, Positive] | None = cited(
+        None, "of a judge on a server (judge.engine), for a million tokens read and a million written"
+    )
+
+
+class Recipe(Section):
+    """A whole run: M0 -> SFT -> M1 -> `rounds` rounds of strategy and training."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="letters, digits, dot, dash; names the run folder"
+    )
+    model: str = cited("micro-m0", "M0: micro-m0 (embedded), a folder of safetensors, or org/name on the hub")
+    revision: str | None = cited(None, "commit, tag or branch of a hub model; none: main. The stamp holds the commit")
+    chat: Chat = cited(Chat(), Chat.__doc__ or "")
+    rounds: Count = cited(2, "section 3: two rounds of DPO, which make M2 and M3")
+    strategy: str = cited("self_rewarding", "section 2; other strategies turn a round into another lesson")
+    seed: Whole = cited(0, "every random choice follows from it and from content")
+    seeds: Seeds = cited(Seeds(), Seeds.__doc__ or "")
+    eft: Eft = cited(Eft(), Eft.__doc__ or "")
+    prompts: Prompts = cited(Prompts(), Prompts.__doc__ or "")
+    responses: Responses = cited(Responses(), Responses.__doc__ or "")
+    judge: Judge = cited(Judge(), Judge.__doc__ or "")
+    sft: Sft = cited(Sft(), Sft.__doc__ or "")
+    dpo: Dpo = cited(Dpo(), Dpo.__doc__ or "")
+    training: Training = cited(Training(), Training.__doc__ or "")
+    adapter: Adapter = cited(Adapter(), Adapter.__doc__ or "")
+    engine: EngineOptions = cited(EngineOptions(), EngineOptions.__doc__ or "")
+    evaluation: Evaluation = cited(Evaluation(), Evaluation.__doc__ or "")
+    plan: Plan = cited(Plan(), Plan.__doc__ or "")
+
+    @field_validator("engine")
+    @classmethod
+    def _one_model_for_all_rounds(cls, engine: EngineOptions) -> EngineOptions:
+        if engine.name == "server" and engine.server.model:
+            raise ValueError(
+                "with server.model every M_k would be this one model; name it in judge.engine, or leave it out"
+            )
+        return engine
+
+    @property
+    def engines(self) -> list[EngineOptions]:
+        """The engine of the run, and the judge's where it has one of its own."""
+        return [self.engine, *([self.judge.engine] if self.judge.engine else [])]
+
+    @classmethod
+    def of(cls, values: object, where: object = "recipe") -> Self:
+        """The recipe that plain values say; BadInput names every fault at once, each with its path (`dpo.beta`)."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            leaves = [path for path, _ in flat(cls(name="any").model_dump())]
+            raise BadInput(faults(error, cls, leaves), where) from None
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(path, value) of every leaf of nested mappings, paths as in `dpo.beta`."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def differences(stored: Recipe, given: Recipe) -> list[str]:
+    """`path: stored, given` of every leaf in which two recipes differ."""
+    before, after = dict(flat(stored.model_dump())), dict(flat(given.model_dump()))
+    return [
+        f"{path}: {before.get(path)!r} there, {after.get(path)!r} given"
+        for path in dict.fromkeys((*before, *after))  # an optional section has its leaves in one of the two alone
+        if before.get(path) != after.get(path)
+    ]
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a recipe, with the source of every default as its description."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}
