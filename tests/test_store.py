@@ -259,6 +259,7 @@ def test_every_launch_has_a_log_of_its_own_with_what_ended_it(tmp_path: Path, re
         pass
     logs = tmp_path / "run" / "logs"
     assert sorted(path.name for path in logs.iterdir()) == ["attempt_1", "attempt_2"]
+    assert RunFolder(logs.parent).attempt == logs / "attempt_2"
     assert "ZeroDivisionError" in (logs / "attempt_1" / "log.txt").read_text()
     assert (logs / "attempt_2" / "log.txt").read_text() == ""
     assert (logs / "attempt_2" / "stamp.json").exists()
