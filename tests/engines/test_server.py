@@ -466,10 +466,14 @@ def test_an_interrupt_ends_what_is_under_way(fake: FakeEndpoint, engine_of: Call
     fake.delay_s = 3.0
     engine = engine_of(concurrency=1)
     main = threading.main_thread().ident or 0
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test worker ignores it
     threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
     began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        engine.generate(REQUESTS, GREEDY)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            engine.generate(REQUESTS, GREEDY)
+    finally:
+        signal.signal(signal.SIGINT, before)
     engine.close()
     assert time.monotonic() - began < 2
     assert len(fake.bodies) == 1

@@ -83,7 +83,7 @@ def test_f01_votes_that_cannot_be_read_are_counted_by_their_fault(run: Path) -> 
 
 def test_f17_a_response_that_the_judge_has_no_room_for_has_no_score_and_makes_its_set_unusable(run: Path) -> None:
     (long,) = [judgement for judgement in judgements(run) if judgement.response == LONG.strip()]
-    assert {vote.fault for vote in long.votes} == {"truncated"} and long.score is None
+    assert {vote.fault for vote in long.votes} == {"too_long"} and long.score is None
     assert eft_counts(run)["sets_unusable"] == 1
     assert not any(LONG[:60] in example.prompt for example in store.read(run / "seed" / store.EFT_FILE, Example))
 
