@@ -21,6 +21,7 @@ from selfreward.store import RunFolder, model_name, open_run
 from selfreward.strategies import STRATEGIES
 from selfreward.templates import render
 from selfreward.training.adapters import check_adapter
+from selfreward.training.processes import check_processes
 from selfreward.training.train import train
 
 
@@ -40,7 +41,8 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
         def teach(k: int, lesson: Lesson) -> None:
             engines.close()  # training needs the memory
             store.write_json(run_folder.folder(model_name(k)) / store.LESSON_FILE, lesson.summary())
-            train(lesson, model, run_folder.folder(model_name(k)), recipe, progress, run_folder.log)
+            folder = run_folder.folder(model_name(k))
+            train(lesson, model, folder, recipe, progress, run_folder.log, run_folder.attempt)
 
         def measure(k: int) -> None:
             rivals = {model_name(j) for j in (-1, 1, k - 1) if j != 0 and -1 <= j < k}
@@ -97,6 +99,7 @@ def check(recipe: Recipe) -> None:
         find_engine(engine.name)
     open_judge(recipe.judge.name)
     check_adapter(recipe.adapter)
+    check_processes(recipe)
     judge_prompt(recipe.judge.template, "", "")
     if recipe.judge.read == "direct":
         begin_of(recipe.judge)

@@ -21,7 +21,7 @@ def with_less(work: Callable[[int], T], size: int, smaller: Callable[[int], int]
         try:
             return work(size), size
         except RuntimeError as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if size <= 1:
                 reason = str(error).partition("\n")[0]
@@ -47,7 +47,7 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether a GPU's or the processor's memory ran out, by torch's words for it."""
     from accelerate.utils.memory import should_reduce_batch_size
 

@@ -48,8 +48,23 @@ class Training(Section):
         "auto", "of the arithmetic: bfloat16 on a GPU, float32 on a CPU; weights that are trained stay in float32"
     )
     device_batch: Count | None = cited(
-        None, "rows on the device at once, the others of a batch follow; none: all, halved until they fit"
+        None, "rows on a device at once, the others of its part follow; none: all, halved until they fit"
     )
+    launcher: Literal["in_process", "accelerate", "ray_train"] = cited(
+        "in_process", "in_process: in this process, on one device; the others start `processes` of them"
+    )
+    processes: Count = cited(1, "each with a device of its own and an equal part of every batch")
+    config: str = cited("ddp", "what each process holds: ddp, fsdp2, deepspeed_zero3, or a file of accelerate config")
+
+    @model_validator(mode="after")
+    def _processes_have_a_launcher(self) -> Self:
+        if self.launcher == "in_process" and (self.processes > 1 or self.config != "ddp"):
+            raise ValueError(
+                "launcher: in_process trains in one process on one device: choose accelerate or ray_train for more"
+            )
+        if self.launcher != "in_process" and self.processes == 1:
+            raise ValueError(f"launcher: {self.launcher} starts several processes: set processes, or leave it out")
+        return self
 
 
 class Adapter(Section):

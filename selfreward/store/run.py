@@ -47,6 +47,8 @@ MODEL_FOLDER = "model"
 # server that was moved, a slower pace.
 _FREE_TO_CHANGE = (
     "training.device_batch:",
+    "training.launcher:",
+    "training.config:",
     *(
         f"{engine}.{name}:"
         for engine in ("engine", "judge.engine")
@@ -73,6 +75,11 @@ class RunFolder:
     def metrics(self) -> Path:
         """Every scalar of the run, one line each."""
         return self.path / METRICS_FILE
+
+    @property
+    def attempt(self) -> Path:
+        """Where the newest launch logs: logs/attempt_N."""
+        return _attempt(self.path, max(_attempts(self.path)))
 
     def folder(self, name: str) -> Path:
         """The folder of a part of the run: seed, sft, m1, m2 ...; made where it is missing."""
@@ -169,10 +176,19 @@ def _same_recipe(path: Path, recipe: Recipe) -> None:
         raise BadInput(what, path, f"give another folder with --to, or continue this run: selfreward run {path}")
 
 
+def _attempts(path: Path) -> list[int]:
+    """The numbers of a run's launches so far."""
+    return [int(entry.name.removeprefix("attempt_")) for entry in (path / LOGS_FOLDER).glob("attempt_[0-9]*")]
+
+
+def _attempt(path: Path, number: int) -> Path:
+    """The folder in which a launch logs."""
+    return path / LOGS_FOLDER / f"attempt_{number}"
+
+
 def _next_attempt(path: Path) -> Path:
     """A fresh logs/attempt_N."""
-    numbers = [int(entry.name.removeprefix("attempt_")) for entry in (path / LOGS_FOLDER).glob("attempt_[0-9]*")]
-    attempt = path / LOGS_FOLDER / f"attempt_{max(numbers, default=0) + 1}"
+    attempt = _attempt(path, max(_attempts(path), default=0) + 1)
     attempt.mkdir(parents=True)
     return attempt
 

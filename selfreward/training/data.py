@@ -39,6 +39,17 @@ def dpo_rows(tokenizer: Any, pairs: Sequence[Pair], max_tokens: int) -> list[dic
     return rows
 
 
+def filler(rows: Sequence[dict[str, list[int]]]) -> dict[str, list[int]]:
+    """A row of the kind of `rows` that teaches nothing: it has no response.
+
+    With several processes all must be given as many rows at once; where a batch has too few, fillers take their place.
+    """
+    tokens = next(iter(rows[0].values()))[:1] * 2
+    if "input_ids" in rows[0]:
+        return {"input_ids": tokens, "labels": [IGNORED] * 2}
+    return {"prompt_ids": tokens, "chosen_ids": [], "rejected_ids": []}
+
+
 def row_length(row: dict[str, list[int]]) -> int:
     """Tokens of the longest sequence a row becomes."""
     if "input_ids" in row:
@@ -50,14 +61,20 @@ class LikeLengths(torch.utils.data.Sampler[int]):
     """Every index once, in batches of like length that come in random order; a pure function of seed and epoch.
 
     Not transformers' `LengthGroupedSampler`: that one draws from the global generator, so a resumed epoch is another
-    epoch, and it walks from long to short.
+    epoch, and it walks from long to short. With `processes`, each of which takes `device_batch` rows in turn, every batch
+    has the rows it has in one process, and the last is filled up with the index `len(lengths)`, the filler: accelerate
+    would fill it with the rows that came first, and teach them twice.
     """
 
-    def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
+    def __init__(
+        self, lengths: Sequence[int], batch: int, seed: int, processes: int = 1, device_batch: int | None = None
+    ) -> None:
         self.lengths, self.batch, self.seed, self.epoch = lengths, batch, seed, 0
+        self.processes = processes
+        self.at_once = processes * (device_batch or batch) if processes > 1 else 1
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.lengths) + self._num_fillers()
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -72,7 +89,17 @@ class LikeLengths(torch.utils.data.Sampler[int]):
         batches = [grouped[at : at + self.batch] for at in range(0, len(grouped), self.batch)]
         # The last batch may be short and then stays last: the trainer cuts the flat order every `batch` indices.
         order = [*torch.randperm(len(batches) - 1, generator=generator).tolist(), len(batches) - 1]
-        return (i for at in order for i in batches[at])
+        flat = [i for at in order for i in batches[at]]
+        if fillers := self._num_fillers():
+            flat += [len(self.lengths)] * fillers
+            last = flat[-self.at_once :]
+            # Dealt out one by one, so that no process is left with fillers alone while there are rows.
+            flat[-self.at_once :] = [i for process in range(self.processes) for i in last[process :: self.processes]]
+        return iter(flat)
+
+    def _num_fillers(self) -> int:
+        """Fillers at the end of an epoch."""
+        return -len(self.lengths) % self.at_once
 
     def _length(self, index: int) -> int:
         return self.lengths[index]

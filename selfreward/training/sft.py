@@ -7,7 +7,7 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 from selfreward.recipe import Sft, Training
-from selfreward.training.trainer import Ours, arguments, on_one_device
+from selfreward.training.trainer import Ours, arguments, in_processes, on_one_device
 
 
 class Trainer(Ours, SFTTrainer):
@@ -25,7 +25,7 @@ def sft_trainer(model: Any, tokenizer: Any, rows: list[dict[str, list[int]]], se
     return Trainer(
         model=model,
         args=config,
-        train_dataset=Dataset.from_list(rows),
+        train_dataset=Dataset.from_list(in_processes(rows, training)),
         processing_class=tokenizer,
         peft_config=adapter,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import broadcast_object_list
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -24,7 +25,7 @@ from trl.trainer import utils
 
 from selfreward.errors import BadInput, StageFailed
 from selfreward.recipe import Dpo, Sft, Training
-from selfreward.training.data import LikeLengths, row_length
+from selfreward.training.data import LikeLengths, filler, row_length
 
 CHECKPOINT_EVERY_S = 600.0  # what a killed training owes at most; the micro default is done long before
 LOGGED = ("loss", "learning_rate", "grad_norm", "epoch", "rewards/accuracies", "rewards/margins",
@@ -84,6 +85,11 @@ def context(folder: str, trust_remote_code: bool) -> int | None:
     return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
+def part_of_batch(settings: Sft | Dpo, training: Training) -> int:
+    """Rows of a batch that each process takes."""
+    return settings.batch // training.processes
+
+
 def fitting(batch: int, most: int) -> int:
     """The largest part of a batch that is no larger than `most` and divides it evenly."""
     return max(rows for rows in range(1, min(batch, most) + 1) if batch % rows == 0)
@@ -102,13 +108,14 @@ def arguments(settings: Sft | Dpo, training: Training | None, output_dir: Path, 
     """
     training = training or Training()
     cuda, dtype = torch.cuda.is_available(), arithmetic(training)
-    device_batch = fitting(settings.batch, training.device_batch or settings.batch)
+    part = part_of_batch(settings, training)
+    device_batch = fitting(part, training.device_batch or part)
     return {
         "output_dir": str(output_dir),
         "seed": seed,
         "num_train_epochs": settings.epochs,
         "per_device_train_batch_size": device_batch,
-        "gradient_accumulation_steps": settings.batch // device_batch,
+        "gradient_accumulation_steps": part // device_batch,
         "learning_rate": settings.lr,
         "lr_scheduler_type": "cosine_with_min_lr",
         "lr_scheduler_kwargs": {"min_lr": settings.final_lr},
@@ -117,6 +124,7 @@ def arguments(settings: Sft | Dpo, training: Training | None, output_dir: Path, 
         "bf16": dtype == torch.bfloat16,
         "fp16": dtype == torch.float16,
         "gradient_checkpointing": cuda,  # memory is short on a GPU, time on a CPU
+        "ddp_find_unused_parameters": False,  # the loss reaches every weight that is trained
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": cuda,
         "logging_steps": 0.05,  # of all steps: 20 lines, however long the training
@@ -137,6 +145,34 @@ def on_one_device(config: TrainingArguments) -> None:
 def num_steps(num_rows: int, settings: Sft | Dpo) -> int:
     """Optimiser steps of a whole training."""
     return math.ceil(settings.epochs * math.ceil(num_rows / settings.batch))
+
+
+def join_processes(settings: Sft | Dpo, training: Training, output_dir: Path, seed: int) -> TrainingArguments:
+    """Meets the other processes; StageFailed unless there are as many as `training.processes`.
+
+    To be kept until the trainer is built: while it lives, a model that is loaded is split over the processes as it is read
+    where DeepSpeed is to split it.
+    """
+    arguments_ = arguments(settings, training, output_dir, seed)
+    arguments_.pop("max_length")  # TRL's alone
+    joined = TrainingArguments(**arguments_)
+    if joined.world_size != training.processes:
+        what = f"it was to run in {training.processes} processes, and this is one of {joined.world_size}"
+        raise StageFailed(what, "training", "look at how the processes were started")
+    return joined
+
+
+def check_distributed(accelerator: Any, processes: int, distributed_type: str) -> None:
+    """StageFailed unless so many processes train together in the way that was asked for.
+
+    Accelerate says nothing where it falls back: its FSDP is DDP without a GPU, and processes that a launcher started with
+    other settings each train alone.
+    """
+    found = accelerator.num_processes, accelerator.distributed_type.value
+    if found != (processes, distributed_type):
+        what = f"it was to run in {processes} processes as {distributed_type}, and would in {found[0]} as {found[1]}"
+        todo = "FSDP and DeepSpeed need a GPU for each process; otherwise look at how the processes were started"
+        raise StageFailed(what, "training", todo)
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -166,26 +202,47 @@ def scoring_labels_only() -> Iterator[None]:
 
 
 class Ours:
-    """Mixed into TRL's trainers: rows in batches of like length, and nothing sent to anyone."""
+    """Mixed into TRL's trainers: rows in batches of like length, whole checkpoints, and nothing sent to anyone."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LikeLengths:
         rows = self.train_dataset if train_dataset is None else train_dataset  # type: ignore[attr-defined]
         args = self.args  # type: ignore[attr-defined]
-        batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-        return LikeLengths([row_length(row) for row in rows], batch, args.seed)
+        device_batch, processes = args.train_batch_size, args.world_size
+        lengths = [row_length(row) for row in rows]
+        if processes > 1:
+            lengths.pop()  # the filler, which `in_processes` added
+        batch = device_batch * args.gradient_accumulation_steps * processes
+        self.order = LikeLengths(lengths, batch, args.seed, processes, device_batch)
+        return self.order
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Waits for all processes: trainer_state.json, written next, then says that every part of a checkpoint is there."""
+        super()._save_rng_state(output_dir)  # type: ignore[misc]
+        self.accelerator.wait_for_everyone()  # type: ignore[attr-defined]
 
     def _send_telemetry(self) -> None:
         """TRL reports each trainer to its makers; the environment variable against it is read too early to be set."""
 
 
+def in_processes(rows: list[dict[str, list[int]]], training: Training | None) -> list[dict[str, list[int]]]:
+    """The rows of a trainer: with several processes, and the filler after them."""
+    return [*rows, filler(rows)] if training is not None and training.processes > 1 else rows
+
+
 class Report(TrainerCallback):
-    """Passes steps to the progress, scalars to the log, and asks for a checkpoint every `CHECKPOINT_EVERY_S`."""
+    """Passes steps to the progress, scalars to the log, and asks for a checkpoint every `CHECKPOINT_EVERY_S`.
+
+    Runs in every process; `advance` and `log` are heard of the first alone.
+    """
 
     def __init__(self, advance: Callable[[int], object], log: Callable[..., None]) -> None:
         self.advance, self.log, self.saved_at = advance, log, time.monotonic()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if time.monotonic() - self.saved_at >= CHECKPOINT_EVERY_S and state.global_step < state.max_steps:
+        late = time.monotonic() - self.saved_at >= CHECKPOINT_EVERY_S
+        if args.world_size > 1:  # clocks differ, and a checkpoint is written by all or by none
+            (late,) = broadcast_object_list([late])
+        if late and state.global_step < state.max_steps:
             control.should_save = True
             self.saved_at = time.monotonic()
         self.advance(1)
@@ -202,7 +259,46 @@ class Report(TrainerCallback):
         self.log(step=state.global_step, **{name: logs[name] for name in LOGGED if name in logs})
 
 
-def attach(trainer: Any, report: Report) -> None:
-    """Our report in the place of the one that prints to standard output."""
+class OrderOfEpoch(TrainerCallback):
+    """Tells the order of rows which epoch it is: in a resumed epoch of several processes, accelerate forgets to."""
+
+    def __init__(self, trainer: Any) -> None:
+        self.trainer = trainer
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.trainer.order.set_epoch(int(state.epoch or 0))
+
+
+def attach(trainer: Any, *callbacks: TrainerCallback) -> None:
+    """Our callbacks in the place of the one that prints to standard output."""
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(report)
+    for callback in (OrderOfEpoch(trainer), *callbacks):
+        trainer.add_callback(callback)
+
+
+def whole_weights(trainer: Any) -> dict[str, torch.Tensor] | None:
+    """Name -> float32 weights of a model that is split over processes, in the first of them, on the processor.
+
+    None where every process has the whole model. All processes must call it.
+    """
+    accelerator = trainer.accelerator
+    kind = accelerator.distributed_type.value
+    if kind == "FSDP":
+        weights: dict[str, torch.Tensor] = accelerator.get_state_dict(trainer.model)
+        return weights
+    if kind == "DEEPSPEED":
+        return _zero_weights(trainer, accelerator.is_main_process)
+    return None
+
+
+def _zero_weights(trainer: Any, keep: bool) -> dict[str, torch.Tensor]:
+    """The optimiser's float32 weights, one gathered after the other: the model's own are in the type of the arithmetic."""
+    from deepspeed.utils import safe_get_full_fp32_param
+
+    model = trainer.accelerator.unwrap_model(trainer.model_wrapped)
+    weights = {}
+    for name, parameter in model.named_parameters():
+        whole = safe_get_full_fp32_param(parameter)
+        if keep:
+            weights[name] = whole.detach().float().cpu()
+    return weights

@@ -1,0 +1,64 @@
+"""A training order: all that a process needs to know to teach a lesson, and the folder in which it is handed over.
+
+In the folder, `m2/order/`, lie order.json, rows.jsonl (the lesson as token ids, one row a line) and events.jsonl, to which
+the processes add what the one that waits for them wants to know. It is gone once the model is there.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from selfreward import store
+from selfreward.recipe import Dpo, Recipe, Sft
+from selfreward.records import Record, seed_of
+
+ORDER_FILE, ROWS_FILE, EVENTS_FILE = "order.json", "rows.jsonl", "events.jsonl"
+
+Rows = list[dict[str, list[int]]]
+
+
+class Order(Record):
+    """What is to be taught, from what to what, and how."""
+
+    method: Literal["sft", "dpo"]
+    lesson: str  # a digest of the lesson: with the settings, what a checkpoint belongs to
+    start: Path  # folder of the model that is taught
+    reference: Path | None  # folder of DPO's reference; None for SFT
+    reference_weights: str  # a digest of the reference's weights: what its log-probs belong to; "" for SFT
+    folder: Path  # of the model that is made: checkpoints/, and at the end model/
+    recipe: Recipe
+    distributed_type: str  # what accelerate must call its way of training, or nothing is trained
+
+    @property
+    def settings(self) -> Sft | Dpo:
+        """The recipe's section for the method."""
+        return self.recipe.sft if self.method == "sft" else self.recipe.dpo
+
+    @property
+    def seed(self) -> int:
+        """Of everything random in the training; what numpy takes."""
+        return seed_of(self.recipe.seed, "train") % 2**32
+
+    def on_device(self, rows: int) -> "Order":
+        """The same order with so many rows on a device at once."""
+        training = self.recipe.training.model_copy(update={"device_batch": rows})
+        return self.model_copy(update={"recipe": self.recipe.model_copy(update={"training": training})})
+
+
+def write_order(order: Order, rows: Rows, folder: Path) -> None:
+    """Hands an order over in a folder, without events."""
+    (folder / EVENTS_FILE).unlink(missing_ok=True)
+    store.write_text(folder / ROWS_FILE, "".join(json.dumps(row) + "\n" for row in rows))
+    store.write_text(folder / ORDER_FILE, order.model_dump_json(indent=2) + "\n")
+
+
+def read_order(folder: Path) -> tuple[Order, Rows]:
+    """The order of a folder and its rows."""
+    order = Order.model_validate_json((folder / ORDER_FILE).read_bytes())
+    return order, store.read_rows(folder / ROWS_FILE)
+
+
+def add_event(folder: Path, **event: Any) -> None:
+    """Adds a line to the events; several processes may at once."""
+    with (folder / EVENTS_FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(event) + "\n")

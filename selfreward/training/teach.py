@@ -1,0 +1,137 @@
+"""An order carried out: from token ids to the next model on disk, in one process or in each of several alike.
+
+Interrupted training goes on from its last checkpoint, bit for bit. With several processes all call `teach`; the first
+of them reports and saves.
+"""
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from selfreward.chat import load_tokenizer
+from selfreward.errors import StageFailed
+from selfreward.progress import Progress
+from selfreward.records import digest
+from selfreward.store import MODEL_FOLDER, saving
+from selfreward.training.order import Order, Rows
+from selfreward.training.reference import reference_file
+
+CHECKPOINTS_FOLDER = "checkpoints"
+GENERATION_CONFIG = "generation_config.json"
+
+
+def teach(order: Order, rows: Rows, progress: Progress, log: Callable[..., None]) -> None:
+    """Trains as the order says and writes the model folder: safetensors in float32 and the tokenizer.
+
+    StageFailed when the processes are not those of the order, when DPO's first loss is not ln 2 although the model starts
+    from its reference, and when the loss or the weights are not finite.
+    """
+    from selfreward.training import adapters, trainer as shared  # torch and TRL  # isort: skip
+
+    trusted = order.recipe.engine.trust_remote_code
+    with quiet_libraries():
+        tokenizer = load_tokenizer(order.start, trusted)
+        trained = _trained(order, rows, tokenizer, progress, log)
+        weights = shared.whole_weights(trained)
+        if not trained.accelerator.is_main_process:
+            return
+        model = trained.accelerator.unwrap_model(trained.model)
+        if order.recipe.adapter.kind != "none":
+            quantization = adapters.quantization(order.recipe.adapter, "float32")
+            base = shared.load_model(
+                str(order.start), trust_remote_code=trusted, quantization=quantization, device_map="cpu"
+            )
+            model = adapters.merged(model, base)
+        _save(model, weights, tokenizer, order.start, order.folder / MODEL_FOLDER, trusted)
+
+
+def _trained(order: Order, rows: Rows, tokenizer: Any, progress: Progress, log: Callable[..., None]) -> Any:
+    """The trainer at the end of its training, from the last checkpoint if there is one."""
+    from transformers import set_seed
+    from selfreward.training import adapters, dpo, sft, trainer as shared  # torch and TRL  # isort: skip
+
+    recipe, training = order.recipe, order.recipe.training
+    settings: Any = order.settings
+    name, seed = order.folder.name, order.seed
+    # A checkpoint belongs to one lesson, one start and one set of settings; anything else starts afresh.
+    stamp = digest(order.lesson, settings.model_dump_json(), training.model_dump_json(),
+                   recipe.adapter.model_dump_json(), recipe.seed)  # fmt: skip
+    checkpoints = order.folder / CHECKPOINTS_FOLDER / stamp
+    checkpoint = shared.last_checkpoint(checkpoints)
+    done = shared.step_of(checkpoint) if checkpoint else 0
+    dtype = shared.arithmetic(training)
+    frozen: dict[str, Any] = {"trust_remote_code": recipe.engine.trust_remote_code}
+    if recipe.adapter.kind != "none":
+        frozen |= {"dtype": dtype, "quantization": adapters.quantization(recipe.adapter, dtype)}
+
+    steps = shared.num_steps(len(rows), settings)
+    with shared.scoring_labels_only(), progress.stage(f"train {name}", steps, done) as advance:
+        joined = shared.join_processes(settings, training, checkpoints, seed)
+        model = shared.load_model(str(order.start), settings.dropout, **frozen)
+        ours = deepcopy(tokenizer)  # TRL fills in a padding token where there is none; M_k keeps what M0 has
+        set_seed(seed)  # an adapter begins with random numbers
+        adapter = adapters.lora_config(recipe.adapter, model)
+        callbacks: list[Any] = [shared.Report(advance, log)]
+        if order.method == "sft":
+            trainer: Any = sft.sft_trainer(
+                model, ours, rows, settings, checkpoints, seed, training=training, adapter=adapter
+            )
+        else:
+            is_its_own_reference = order.reference == order.start
+            reference = None
+            if adapter is None or not is_its_own_reference:
+                reference = shared.load_model(str(order.reference), **frozen)
+            kept = reference_file(
+                checkpoints.parent, order.reference_weights, rows, recipe.adapter.model_dump_json(), dtype,
+                training.device_batch, training.processes,
+            )  # fmt: skip
+            trainer = dpo.dpo_trainer(
+                model, reference, ours, rows, settings, checkpoints, seed, training=training, adapter=adapter, kept=kept
+            )
+            del reference
+            callbacks.append(dpo.FirstLoss(trainer, log, is_its_own_reference))
+        del joined
+        shared.check_distributed(trainer.accelerator, training.processes, order.distributed_type)
+        shared.attach(trainer, *callbacks)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    return trainer
+
+
+def _save(
+    model: Any, weights: dict[str, Any] | None, tokenizer: Any, start: Path, finished: Path, trust_remote_code: bool
+) -> None:
+    """Writes the model folder, with the settings of its start: those of training have dropout, padding and no cache.
+
+    `weights` are those of a model that was split over processes; None where the model has them.
+    """
+    import torch
+    from transformers import AutoConfig, GenerationConfig
+
+    values = model.parameters() if weights is None else weights.values()
+    if not all(bool(torch.isfinite(parameter).all()) for parameter in values):
+        raise StageFailed("training ended in weights that are not finite", finished, "lower the learning rate")
+    model.config = AutoConfig.from_pretrained(start, trust_remote_code=trust_remote_code)
+    if (start / GENERATION_CONFIG).is_file():
+        model.generation_config = GenerationConfig.from_pretrained(start)
+    with saving(finished) as unfinished:
+        model.save_pretrained(unfinished, state_dict=weights)
+        tokenizer.save_pretrained(unfinished)
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Standard output is the caller's: no bars, no advice, no reports to anyone."""
+    os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", TQDM_DISABLE="1")
+    import datasets
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # TRL and transformers warn each other about field names
+        yield
