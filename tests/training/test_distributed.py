@@ -76,10 +76,11 @@ def taught(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     def teach(
         method: str, name: str, training: dict[str, Any], dropout: float = 0, command: Any = support_processes.command,
-        log: Any = None, **told: str,
+        log: Any = None, adapter: dict[str, Any] | None = None, **told: str,
     ) -> tuple[Path, list[dict[str, Any]]]:  # fmt: skip
         settings = {"lr": 3e-4, "final_lr": 1e-4, "epochs": 2, "batch": 8, "dropout": dropout, "max_tokens": 200}
-        recipe = Recipe.of({"name": "x", "sft": settings, "dpo": settings, "training": training})
+        sections = {"sft": settings, "dpo": settings, "adapter": adapter or {}}
+        recipe = Recipe.of({"name": "x", "training": training, **sections})
         logged: list[dict[str, Any]] = []
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
@@ -180,6 +181,15 @@ def log_prob(model: Any, prompt: list[int], response: list[int]) -> float:
 def test_fsdp_learns_from_examples_what_one_process_does(taught: Taught) -> None:
     one = taught("sft", "one", {})
     assert_equal(taught("sft", "two", {**TWO, "config": "fsdp2"}, FSDP="1"), one)
+
+
+@pytest.mark.integration
+@pytest.mark.filterwarnings("ignore::UserWarning:peft")
+def test_two_processes_train_the_adapter_that_one_does(taught: Taught) -> None:
+    pytest.importorskip("peft", reason="adapters need the extra [peft]", exc_type=ImportError)
+    lora = {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0}
+    one = taught("dpo", "one", {}, adapter=lora)
+    assert_equal(taught("dpo", "two", TWO, adapter=lora), one)
 
 
 @pytest.mark.integration

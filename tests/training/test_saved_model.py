@@ -44,7 +44,7 @@ def test_f06_a_loaded_model_is_the_trained_one_and_not_its_start(
     from selfreward.engines.local import LocalEngine
 
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    module = sys.modules["selfreward.training.train"]
+    module = sys.modules["selfreward.training.teach"]
     save, in_memory = module.__dict__["_save"], []
 
     def remembered(model: Any, *rest: Any) -> None:
