@@ -2,6 +2,8 @@
 
 import math
 import os
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -129,6 +131,13 @@ def test_two_processes_of_accelerate_learn_from_examples_what_one_does(taught: T
 
 
 @pytest.mark.integration
+def test_two_processes_of_ray_learn_from_examples_what_one_does(taught: Taught) -> None:
+    pytest.importorskip("ray.train", reason="Ray needs the extra [ray]", exc_type=ImportError)
+    one = taught("sft", "one", {"device_batch": 4})
+    assert_equal(taught("sft", "two", {**TWO, "launcher": "ray_train"}, command=launching.command), one)
+
+
+@pytest.mark.integration
 @pytest.mark.parametrize("config", ["ddp", "fsdp2"])
 def test_two_processes_learn_from_pairs_what_one_does_even_if_both_are_killed_and_go_on(
     taught: Taught, config: str, tmp_path: Path, small_model: Path
@@ -226,16 +235,29 @@ def test_fsdp_that_silently_became_ddp_is_an_error_before_a_step(taught: Taught,
 
 
 @pytest.mark.integration
-def test_an_interrupt_leaves_no_process_behind(taught: Taught, tmp_path: Path) -> None:
-    import subprocess
+@pytest.mark.parametrize("launcher", ["accelerate", "ray_train"])
+def test_an_interrupt_leaves_no_process_behind(taught: Taught, tmp_path: Path, launcher: str) -> None:
+    if launcher == "ray_train":
+        pytest.importorskip("ray.train", reason="Ray needs the extra [ray]", exc_type=ImportError)
 
     def interrupt(**scalars: Any) -> None:
         if "loss" in scalars:
             raise KeyboardInterrupt
 
+    begin = running()
     with pytest.raises(KeyboardInterrupt):
-        taught("sft", "two", TWO, command=launching.command, log=interrupt)
-    assert str(tmp_path) not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+        taught("sft", "two", {**TWO, "launcher": launcher}, command=launching.command, log=interrupt)
+    deadline = time.monotonic() + 60
+    while left := [line for line in running() - begin if str(tmp_path) in line or "ray" in line]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.5)
+
+
+def running() -> set[str]:
+    """Number and command of every process."""
+    return set(
+        subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    )
 
 
 def test_a_process_that_would_train_alone_is_an_error_before_a_step(small_model: Path, tmp_path: Path) -> None:
