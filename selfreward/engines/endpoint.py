@@ -27,7 +27,7 @@ LONGEST_BACKOFF_S = 60.0
 LONGEST_RETRY_AFTER_S = 900.0  # a server that asks for more is not waited for
 CONNECT_S = 10.0
 MOST_SHOWN = 300  # characters of a server's message
-TODO = {
+ADVICE = {
     401: "check the key",
     403: "check the key and what it may be used for",
     404: "check server.url, which ends on /v1, and the model's name",
@@ -109,7 +109,7 @@ class Endpoint:
 
     def failure(self, rejected: Rejected) -> StageFailed:
         """A 4xx as the end of a stage."""
-        todo = TODO.get(rejected.status, "nothing was tried again, as it would be answered the same")
+        todo = ADVICE.get(rejected.status, "nothing was tried again, as it would be answered the same")
         return StageFailed(f"{rejected.status}: {rejected.message}", self.url, todo)
 
     def close(self) -> None:
@@ -216,7 +216,7 @@ def check_reachable(url: str, key: str | None) -> None:
     except httpx2.HTTPError as error:
         raise BadInput(f"does not answer: {error}", url, "start the server, or mend server.url") from None
     if status in (401, 403):
-        raise BadInput(f"answers {status}", url, TODO[status])
+        raise BadInput(f"answers {status}", url, ADVICE[status])
 
 
 def _code(response: httpx2.Response) -> str:

@@ -359,8 +359,11 @@ def test_no_more_requests_are_under_way_than_allowed(
 
 
 def test_requests_keep_the_pace_that_is_set(fake: FakeEndpoint, engine_of: Callable[..., ServerEngine]) -> None:
-    engine_of(requests_per_minute=1200).generate(REQUESTS, GREEDY)  # one every 50 ms
-    assert max(fake.times) - min(fake.times) > 5 * 0.045
+    engine = engine_of(requests_per_minute=1200)  # one every 50 ms
+    began = time.monotonic()
+    engine.generate(REQUESTS, GREEDY)
+    # From the start, not from the first to arrive, which a busy machine may hold up. Six requests, five pauses.
+    assert [arrived - began > 0.05 * place for place, arrived in enumerate(sorted(fake.times))] == [True] * 6
 
 
 # The key
@@ -466,10 +469,14 @@ def test_an_interrupt_ends_what_is_under_way(fake: FakeEndpoint, engine_of: Call
     fake.delay_s = 3.0
     engine = engine_of(concurrency=1)
     main = threading.main_thread().ident or 0
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test worker ignores it
     threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
     began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        engine.generate(REQUESTS, GREEDY)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            engine.generate(REQUESTS, GREEDY)
+    finally:
+        signal.signal(signal.SIGINT, before)
     engine.close()
     assert time.monotonic() - began < 2
     assert len(fake.bodies) == 1

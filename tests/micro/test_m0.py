@@ -78,5 +78,5 @@ def test_it_writes_new_instructions_when_it_reads_some(engine: Any) -> None:
 
 def test_its_card_names_what_it_was_made_of(m0: Path) -> None:
     card = (m0 / "README.md").read_text()
-    for word in ("tokens", "seed", "loss", "reviews", "python -m selfreward.micro.pretrain"):
+    for word in ("tokens", "seed", "loss", "reviews", "-m selfreward.micro.pretrain"):
         assert word in card

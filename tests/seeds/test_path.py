@@ -3,20 +3,21 @@
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from support_seeds import CODE, PROMPTS, build_llama, messages, write_lines
 
 from selfreward import store
+from selfreward.judges.shown import judge_prompt
 from selfreward.judges.votes import read_vote
 from selfreward.loop import eft_seed
 from selfreward.progress import QuietProgress
 from selfreward.recipe import Recipe
-from selfreward.records import Example, Judgement, Lesson, RankedSet
+from selfreward.records import Example, Judgement, Lesson, RankedSet, VoteFault
 from selfreward.round import opened
 from selfreward.seeds import load_seeds, write_seeds
 from selfreward.seeds.eft import STEPS
-from selfreward.templates import render
 from selfreward.training.train import train
 
 GRADES = [{"prompt": f"Grade essay {i}.", "completion": f"It is fine.\nScore: {i % 6}"} for i in range(24)]
@@ -76,14 +77,14 @@ def test_f01_votes_that_cannot_be_read_are_counted_by_their_fault(run: Path) -> 
     counts = eft_counts(run)
     assert counts.keys() == set(STEPS)
     assert counts["votes"] == faults.total()
-    for fault in ("unreadable", "truncated", "out_of_range"):
+    for fault in get_args(VoteFault):
         assert counts[f"votes_{fault}"] == faults[fault]
     assert faults[None] > 50 and faults["unreadable"] > 0  # the baseline has learnt to end on a score, mostly
 
 
 def test_f17_a_response_that_the_judge_has_no_room_for_has_no_score_and_makes_its_set_unusable(run: Path) -> None:
     (long,) = [judgement for judgement in judgements(run) if judgement.response == LONG.strip()]
-    assert {vote.fault for vote in long.votes} == {"truncated"} and long.score is None
+    assert {vote.fault for vote in long.votes} == {"too_long"} and long.score is None
     assert eft_counts(run)["sets_unusable"] == 1
     assert not any(LONG[:60] in example.prompt for example in store.read(run / "seed" / store.EFT_FILE, Example))
 
@@ -99,7 +100,7 @@ def test_the_eft_seed_is_what_the_baseline_said_in_the_order_of_people(run: Path
     assert {example.response for example in eft} <= said
     num_pairs = 0
     for one in ranked:
-        prompts = [render("judge", "additive", prompt=one.prompt, response=r.text) for r in one.responses]
+        prompts = [judge_prompt("additive", one.prompt, r.text) for r in one.responses]
         found = [(r.rank, scores[p]) for r, p in zip(one.responses, prompts, strict=True) if p in scores]
         for better, worse in combinations(sorted(found), 2):
             assert better[1] is not None and worse[1] is not None and better[1] > worse[1]
