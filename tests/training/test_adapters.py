@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from support_lessons import Killed, KilledAfter
 
 from selfreward.chat import encode_example, load_tokenizer
 from selfreward.errors import BadInput, StageFailed
@@ -174,29 +174,6 @@ def test_the_same_lesson_and_seed_give_the_same_weights_to_the_bit(taught: Any) 
     one, same, other = (taught(SFT, name=name, seed=seed)[0] for name, seed in (("a", 0), ("b", 0), ("c", 1)))
     assert (one / "model.safetensors").read_bytes() == (same / "model.safetensors").read_bytes()
     assert (one / "model.safetensors").read_bytes() != (other / "model.safetensors").read_bytes()
-
-
-class Killed(Exception):
-    """Stands for a process that ends."""
-
-
-class KilledAfter(QuietProgress):
-    """Ends the training in the middle of step 7; remembers where it began."""
-
-    def __init__(self, last: int | None) -> None:
-        super().__init__()
-        self.last, self.steps, self.done = last, 0, 0
-
-    @contextmanager
-    def stage(self, name: str, total: int | None = None, done: int = 0) -> Iterator[Any]:
-        self.done = done
-
-        def advance(items: int) -> None:
-            if self.steps == self.last:
-                raise Killed
-            self.steps += items
-
-        yield advance
 
 
 @pytest.mark.parametrize("lesson", [SFT, DPO], ids=["sft", "dpo"])

@@ -12,33 +12,20 @@ from typing import Any
 import pytest
 import support_processes
 import torch
+from support_lessons import lessons
 
 from selfreward.chat import load_tokenizer
 from selfreward.errors import StageFailed
 from selfreward.progress import QuietProgress
 from selfreward.recipe import Recipe
-from selfreward.records import Example, Lesson, Pair
 from selfreward.training import dpo, train, trainer
 from selfreward.training.order import Order
 from selfreward.training.reference import read_log_probs
 
 launching = import_module("selfreward.training.launch")
 
-WORDS = ["the", "cat", "sees", "a", "big", "red", "dog", "about", "the", "river"]
 # 19 rows in batches of 8: the last batch of an epoch has 3, which two processes cannot share evenly.
-TEXTS = [(f"write about {i} " + "the dog " * (i % 5), " ".join(WORDS[: 3 + i % 7])) for i in range(19)]
-EXAMPLES = tuple(Example(id=p, prompt=p, response=r, source="ift") for p, r in TEXTS)
-PAIRS = tuple(
-    Pair(
-        id=p, prompt_id=p, prompt=p, chosen_id="c" + p, chosen=r, chosen_score=4,
-        rejected_id="r" + p, rejected=r[::-1], rejected_score=1, margin=3,
-    )
-    for p, r in TEXTS
-)  # fmt: skip
-LESSONS = {
-    "sft": Lesson(method="sft", examples=EXAMPLES, start=0),
-    "dpo": Lesson(method="dpo", pairs=PAIRS, start=0, reference=0),
-}
+LESSONS = lessons(19)
 TWO = {"launcher": "accelerate", "processes": 2, "device_batch": 2}
 LOGGED = ("loss", "learning_rate", "grad_norm", "rewards/margins", "logps/chosen", "logps/rejected")
 
@@ -161,7 +148,7 @@ def test_two_processes_learn_from_pairs_what_one_does_even_if_both_are_killed_an
 
     log_probs = read_log_probs(kept, 19)
     assert log_probs is not None
-    for row, found in zip(dpo_rows(tokenizer, PAIRS, 200), log_probs, strict=True):
+    for row, found in zip(dpo_rows(tokenizer, LESSONS["dpo"].pairs, 200), log_probs, strict=True):
         expected = [log_prob(exact, row["prompt_ids"], row[side]) for side in ("chosen_ids", "rejected_ids")]
         assert found == pytest.approx(expected, abs=1e-3)
 

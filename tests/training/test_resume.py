@@ -1,31 +1,18 @@
 """Interrupted training: k steps, a kill and the rest give the weights of all steps at once, to the bit."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support_lessons import Killed, KilledAfter, lessons
 
 from selfreward.progress import QuietProgress
 from selfreward.recipe import Recipe
-from selfreward.records import Example, Lesson, Pair
+from selfreward.records import Lesson
 from selfreward.training import train, trainer
 
-WORDS = ["the", "cat", "sees", "a", "big", "red", "dog", "about", "the", "river"]
-TEXTS = [(f"write about {i} " + "the dog " * (i % 5), " ".join(WORDS[: 3 + i % 7])) for i in range(18)]
-EXAMPLES = tuple(Example(id=p, prompt=p, response=r, source="ift") for p, r in TEXTS)
-PAIRS = tuple(
-    Pair(
-        id=p, prompt_id=p, prompt=p, chosen_id="c" + p, chosen=r, chosen_score=4,
-        rejected_id="r" + p, rejected=r[::-1], rejected_score=1, margin=3,
-    )
-    for p, r in TEXTS
-)  # fmt: skip
-LESSONS = {
-    "sft": Lesson(method="sft", examples=EXAMPLES, start=0),
-    "dpo": Lesson(method="dpo", pairs=PAIRS, start=0, reference=0),
-}
+LESSONS = lessons(18)
 SETTINGS = {"lr": 1e-3, "final_lr": 1e-4, "epochs": 2, "batch": 4, "dropout": 0.2, "max_tokens": 200}
 RECIPE = Recipe.of({"name": "x", "sft": SETTINGS, "dpo": SETTINGS})  # 5 steps an epoch
 
@@ -36,29 +23,6 @@ def on_the_cpu() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("torch.cuda.is_available", lambda: False)
         yield
-
-
-class Killed(Exception):
-    """Stands for a process that ends."""
-
-
-class KilledAfter(QuietProgress):
-    """Counts steps and ends the training in the middle of step `last + 1`."""
-
-    def __init__(self, last: int | None = None) -> None:
-        super().__init__()
-        self.last, self.steps, self.done = last, 0, 0
-
-    @contextmanager
-    def stage(self, name: str, total: int | None = None, done: int = 0) -> Iterator[Any]:
-        self.done = done
-
-        def advance(items: int) -> None:
-            if self.steps == self.last:
-                raise Killed
-            self.steps += items
-
-        yield advance
 
 
 def teach(folder: Path, tiny_model: Path, lesson: Lesson, progress: Any, recipe: Any = RECIPE) -> bytes:
@@ -103,7 +67,7 @@ def test_k_steps_and_a_resume_equal_all_steps_to_the_bit(
 def test_a_checkpoint_of_another_lesson_or_other_settings_is_not_taken_up(
     tiny_model: Path, tmp_path: Path, uninterrupted: dict[str, bytes]
 ) -> None:
-    shorter = Lesson(method="sft", examples=EXAMPLES[1:], start=0)
+    shorter = Lesson(method="sft", examples=LESSONS["sft"].examples[1:], start=0)
     slower = Recipe.of({"name": "x", "sft": {**SETTINGS, "lr": 5e-4}})
     for lesson, recipe in ((shorter, RECIPE), (LESSONS["sft"], slower)):
         with pytest.raises(Killed):
