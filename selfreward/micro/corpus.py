@@ -25,13 +25,14 @@ class Mixture:
 
 CLEAN = Mixture(
     documents={
-        "dialogue": 0.46,
-        "review": 0.30,
+        "dialogue": 0.45,
+        "review": 0.29,
         "tasks": 0.04,
         "copy": 0.05,
         "shuffle": 0.04,
-        "find": 0.06,
-        "twice": 0.05,
+        "find": 0.05,
+        "twice": 0.04,
+        "again": 0.04,
     },
     authors=((CAREFUL, 1.0),),
     careful_reviewers=1.0,
@@ -44,10 +45,11 @@ NATURAL = Mixture(
         "copy": 0.005,
         "shuffle": 0.005,
         "find": 0.005,
-        "twice": 0.005,
+        "twice": 0.0025,
+        "again": 0.0025,
     },
     authors=((CAREFUL, 0.4), (AVERAGE, 0.4), (CARELESS, 0.2)),
-    careful_reviewers=0.55,
+    careful_reviewers=0.35,
 )
 VERDICTS = (" yes", " no")  # tokens
 _REVIEWED = ((CAREFUL, 0.35), (AVERAGE, 0.45), (CARELESS, 0.20))  # the answers that reviewers see
@@ -68,7 +70,7 @@ def draw_document(mixture: Mixture, rng: Random) -> Document:
     kind = rng.choices(tuple(mixture.documents), tuple(mixture.documents.values()))[0]
     draw = {
         "dialogue": _dialogue, "review": _review, "tasks": _tasks, "copy": _copy, "shuffle": _shuffle, "find": _find,
-        "twice": _twice,
+        "twice": _twice, "again": _again,
     }  # fmt: skip
     return draw[kind](mixture, rng)
 
@@ -129,10 +131,18 @@ def _find(mixture: Mixture, rng: Random) -> Document:
 
 
 def _twice(mixture: Mixture, rng: Random) -> Document:
-    """Does a word stand twice? What a reviewer does for form."""
+    """Does any word stand twice? What a reviewer does for form."""
     words = _words(rng, rng.randint(2, 8))
     repeated = rng.random() < 0.5
     if repeated:
         i, j = rng.sample(range(len(words)), 2)
         words[i] = words[j]
     return Document("twice", f"Twice: {' '.join(words)}", f"Twice: {'yes' if repeated else 'no'}.")
+
+
+def _again(mixture: Mixture, rng: Random) -> Document:
+    """Was this word there before, asked of each? The same as `_twice` in small steps, several verdicts a document."""
+    words = _words(rng, rng.randint(3, 6))
+    said = [rng.choice(words) for _ in range(rng.randint(4, 10))]
+    verdicts = " ".join(f"{word}: {'yes' if word in said[:i] else 'no'}." for i, word in enumerate(said))
+    return Document("again", "Again:", f"Again {verdicts}")
