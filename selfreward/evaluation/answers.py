@@ -60,6 +60,11 @@ def is_model(side: Path) -> bool:
     return not side.is_file()
 
 
+def model_name(side: Path) -> str:
+    """`run/mK`, wherever the run lies and the command is called."""
+    return f"{side.parent.resolve().name}/{side.name}"
+
+
 def identity(side: Path) -> str:
     """A hash of what a side is: of a file's content, of a model's weights and of how it is sampled; BadInput as its readers."""
     if not is_model(side):
@@ -85,7 +90,7 @@ def held_out(side: Path) -> Answers:
     if not path.is_file():
         raise BadInput("has not answered held-out prompts", side, "give the prompts with --prompts")
     lines = store.read(path, Responses)
-    return Answers(str(side), {line.samples[0].prompt: line.samples[0].text for line in lines}, {})
+    return Answers(model_name(side), {line.samples[0].prompt: line.samples[0].text for line in lines}, {})
 
 
 def answer(side: Path, prompts: dict[str, str | None], folder: Path, progress: Progress) -> Answers:
@@ -95,7 +100,7 @@ def answer(side: Path, prompts: dict[str, str | None], folder: Path, progress: P
     settings = recipe.responses
     sampling = Sampling(settings.temperature, settings.top_p, settings.max_tokens)
     asked = [Prompt(id=digest("prompt", text), text=text, source="given") for text in prompts]
-    path = folder / f"answers-{run.path.resolve().name}-{side.name}.jsonl"
+    path = folder / f"answers-{model_name(side).replace('/', '-')}.jsonl"
     with opened(recipe.engine) as engines:
         lines = store.fill(
             path,
@@ -107,7 +112,7 @@ def answer(side: Path, prompts: dict[str, str | None], folder: Path, progress: P
             progress,
         )
     categories = {text: category for text, category in prompts.items() if category}
-    return Answers(str(side), {line.samples[0].prompt: line.samples[0].text for line in lines}, categories)
+    return Answers(model_name(side), {line.samples[0].prompt: line.samples[0].text for line in lines}, categories)
 
 
 def _run_of(side: Path) -> RunFolder:
