@@ -15,6 +15,7 @@ from selfreward.errors import BadInput
 from selfreward.evaluation.alpaca import read_outputs
 from selfreward.evaluation.given import Row, read_given
 from selfreward.progress import Progress
+from selfreward.recipe import RECIPE_FILE
 from selfreward.records import Prompt, digest
 from selfreward.responses import Responses, sample
 from selfreward.round import opened
@@ -117,8 +118,9 @@ def answer(side: Path, prompts: dict[str, str | None], folder: Path, progress: P
 
 def _run_of(side: Path) -> RunFolder:
     """The run of RUN/mK; BadInput where there is no such run or model."""
-    if side.suffix in (".json", ".jsonl", ".gz", ".parquet"):
-        raise BadInput("no such file", side)
+    if not (side.parent / RECIPE_FILE).is_file():
+        what = "neither a file of outputs nor a model of a run"
+        raise BadInput(what, side, "give model_outputs.json, or RUN/mK as runs/micro/m3")
     run = RunFolder(side.parent)
     run.model_path(side.name)
     return run

@@ -151,7 +151,8 @@ def test_bad_sides_and_judges_are_refused_before_anything_is_asked(
     twice = here / "twice.json"
     twice.write_text(json.dumps([{"instruction": "q", "output": "a"}, {"instruction": "q", "output": "b"}]))
     assert "already" in refused("head-to-head", twice, ours, "--judge", "length")
-    assert "no such file" in refused("head-to-head", "none.json", ours, "--judge", "length")
+    assert "neither a file" in refused("head-to-head", "none.json", ours, "--judge", "length")
+    assert "no such file" in refused("head-to-head", *sides, "--judge", "length", "--prompts", "none.json")
     assert "no model 'm9'" in refused("head-to-head", run / "m9", ours, "--judge", "length")
     assert "no pairwise template" in refused(
         "head-to-head", *sides, "--judge", "micro-m0", "--template", "forced_choic"
