@@ -157,9 +157,9 @@ class Endpoint:
             await asyncio.sleep(start - now)
 
     async def _back_off(self, attempt: int, retry_after_s: float | None) -> None:
+        """A pause that grows, which a server can make longer but not shorter: some ask to be asked again in 0 seconds."""
         if retry_after_s is not None:
             self._next_start = max(self._next_start, time.monotonic() + retry_after_s)  # holds for every request
-            return
         longest = min(LONGEST_BACKOFF_S, BACKOFF_S * 2**attempt)
         await asyncio.sleep(longest * self._jitter.uniform(0.5, 1))
 

@@ -303,8 +303,17 @@ def test_retry_after_is_waited_for_by_every_request(fake: FakeEndpoint, engine_o
     engine_of(concurrency=1).generate(REQUESTS[:2], GREEDY)
     first, second, third = fake.times
     assert second - first > 0.38 and third - first > 0.38
-    fake.faults = [(429, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, {})]  # a date, long past
+
+
+@pytest.mark.parametrize("wait", ["0", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_pauses_grow_also_where_a_server_asks_to_be_asked_again_at_once(
+    fake: FakeEndpoint, engine_of: Callable[..., ServerEngine], monkeypatch: pytest.MonkeyPatch, wait: str
+) -> None:
+    monkeypatch.setattr(endpoint, "BACKOFF_S", 0.1)
+    fake.faults = [(503, {"Retry-After": wait}, {})] * 2
     engine_of().generate(REQUESTS[:1], GREEDY)
+    first, second, third = fake.times
+    assert second - first > 0.05 and third - second > 0.1
 
 
 def test_a_server_that_asks_for_hours_is_not_waited_for(
