@@ -88,7 +88,7 @@ class Endpoint:
                 try:
                     response = await self._client.post(f"{self.url}{path}", json=body)
                 except httpx2.TransportError as error:
-                    reason, wait_s = f"{type(error).__name__} {error}".strip(), None
+                    reason, wait_s = self._shown(f"{type(error).__name__} {error}"), None
                 else:
                     if response.is_success:
                         return self._json(response)
@@ -190,7 +190,7 @@ class Endpoint:
 
 
 def read_key(variable: str | None) -> str | None:
-    """The key that stands in an environment variable; BadInput where it is not set."""
+    """The key that stands in an environment variable; BadInput where it is not set or can stand in no header."""
     if variable is None:
         return None
     key = os.environ.get(variable, "").strip()
@@ -198,6 +198,9 @@ def read_key(variable: str | None) -> str | None:
         raise BadInput(
             "this environment variable, which should hold the key, is not set", variable, f"export {variable}="
         )
+    if not (key.isascii() and key.isprintable()):  # what refuses such a header quotes it, and so the key
+        what = "the key in this environment variable has line breaks or characters that no header can hold"
+        raise BadInput(what, variable, "set it again")
     return key
 
 
