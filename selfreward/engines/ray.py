@@ -167,7 +167,7 @@ def connect(address: str | None) -> bool:
 
     if ray.is_initialized():
         return False
-    check_cluster(address)
+    check_address(address)
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(_address(address) or "local", log_to_driver=False, logging_level=logging.ERROR)
@@ -181,9 +181,14 @@ def connect(address: str | None) -> bool:
 
 
 def check_cluster(address: str | None) -> None:
-    """BadInput where the package is missing, or nobody listens at the cluster's address: Ray would wait for ever."""
+    """BadInput where the package is missing, or the cluster does not answer."""
     if find_spec("ray") is None:
         raise BadInput("needs ray, which is not installed", "engine.name: ray", "pip install 'selfreward[ray]'")
+    check_address(address)
+
+
+def check_address(address: str | None) -> None:
+    """BadInput where nobody listens at the address of the cluster that would be joined: Ray would wait for ever."""
     place = urlsplit(f"//{_address(address) or ''}")
     if place.hostname and ":" in place.netloc:
         try:

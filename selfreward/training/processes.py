@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from selfreward.engines.ray import check_cluster
+from selfreward.engines.ray import check_address
 from selfreward.errors import BadInput, nearest
 from selfreward.recipe import Recipe, Training
 
@@ -88,7 +88,7 @@ def check_processes(recipe: Recipe) -> None:
             where = "training.launcher" if package == "ray" else WHERE
             raise BadInput(f"needs {package}, which is not installed", where, f"pip install 'selfreward[{package}]'")
     if training.launcher == "ray_train":
-        check_cluster(recipe.engine.ray.address)
+        check_address(recipe.engine.ray.address)
     gpus, here = _num_gpus(), training.processes // machines
     if training.launcher == "accelerate" and 0 < gpus < here:
         raise BadInput(f"{here} on a machine want {here} GPUs, it has {gpus}", "training.processes", "ask for fewer")
