@@ -184,6 +184,11 @@ def test_recipes_whose_sources_differ_in_a_setting_differ() -> None:
         ({"name": "server"}, "needs server.url"),
         ({"server": {"url": "http://h/v1"}}, "local does not use server"),
         ({"vllm": {"args": ["--x"]}}, "local does not use vllm"),
+        ({"ray": {"replicas": 2}}, "local does not use ray"),
+        ({"name": "vllm", "ray": {"replicas": 2}}, "vllm does not use ray"),
+        ({"name": "ray", "ray": {"replicas": 2}, "vllm": {"args": ["--x"]}}, "ray does not use vllm"),
+        ({"name": "ray"}, "needs ray.replicas"),
+        ({"name": "ray", "ray": {"replicas": 2, "gpus": 2}}, "engine.ray.gpus"),
         ({"name": "server", "server": {"url": "http://h/v1"}, "threads": 2}, "server does not use threads"),
         (
             {"name": "server", "server": {"url": "http://h/v1"}, "trust_remote_code": True},

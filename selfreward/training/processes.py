@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from selfreward.engines.ray import check_address
 from selfreward.errors import BadInput, nearest
 from selfreward.recipe import Recipe, Training
 
@@ -92,6 +93,8 @@ def check_processes(recipe: Recipe) -> None:
         if wanted and find_spec(package) is None:
             where = "training.launcher" if package == "ray" else WHERE
             raise BadInput(f"needs {package}, which is not installed", where, f"pip install 'selfreward[{package}]'")
+    if training.launcher == "ray_train":
+        check_address(recipe.engine.ray.address)
     gpus, here = _num_gpus(), training.processes // machines
     if training.launcher == "accelerate" and 0 < gpus < here:
         raise BadInput(f"{here} on a machine want {here} GPUs, it has {gpus}", "training.processes", "ask for fewer")

@@ -73,6 +73,13 @@ def test_what_cannot_be_had_together_is_refused_in_one_line(
     assert "\n" not in str(refused.value)
 
 
+def test_a_ray_cluster_that_does_not_answer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "find_spec", lambda name: object())
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    with pytest.raises(BadInput, match=r"^127\.0\.0\.1:9: no Ray cluster answers there"):
+        processes.check_processes(recipe({**TWO, "launcher": "ray_train"}))
+
+
 def test_one_process_and_two_that_can_be_had_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "find_spec", lambda name: object())
     processes.check_processes(recipe())
