@@ -268,6 +268,16 @@ def test_seeds_that_cannot_be_used_leave_no_run_behind(runs: Runs, overrides: li
     assert not folder.exists()
 
 
+def test_a_seed_of_judgements_that_comes_out_empty_ends_the_run_with_its_counts(
+    runs: Runs, overrides: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    assert runs.run("run", "micro-fast", "--to", str(folder), *overrides, "--set", "eft.min_words=999")[0] == 3
+    assert "of 20 ranked sets not one became a judgement to learn from" in runs.errors.read_text()
+    counts = store.read_json(folder / "seed" / store.COUNTS_FILE)["eft"]
+    assert counts["votes_without_reasons"] + counts["votes_unreadable"] == counts["votes"] > 0
+
+
 def test_a_run_on_peoples_data_goes_to_its_end_and_is_measured_against_people(
     straight: Straight, runs: Runs, overrides: list[str], tmp_path: Path
 ) -> None:
