@@ -317,6 +317,12 @@ def test_the_papers_recipe_is_the_defaults_but_for_the_model_and_its_template() 
     assert {path for path in changed if not path.startswith("plan.")} == {"model", "chat.template", "seeds.source"}
 
 
+@pytest.mark.parametrize("targets", [[], "q_proj", ["q_proj", 3], [""]])
+def test_targets_of_an_adapter_are_all_or_names(targets: object) -> None:
+    with pytest.raises(BadInput, match=r"^recipe: adapter\.targets: must be all-linear or a list of names of modules"):
+        Recipe.of({"name": "x", "adapter": {"kind": "lora", "targets": targets}})
+
+
 def test_settings_of_an_adapter_without_one_are_refused_not_ignored() -> None:
     assert "adapter: its settings have no effect with kind: none" in fault({"adapter": {"rank": 8}})
     assert Recipe.of({"name": "x", "adapter": {"kind": "lora", "rank": 8}}).adapter.rank == 8

@@ -61,7 +61,13 @@ def distributed_type(training: Training) -> str:
 
 
 def check_processes(recipe: Recipe) -> None:
-    """BadInput for what `training` asks and cannot be had, or cannot be had together with other settings."""
+    """BadInput for what `training` asks and cannot be had, or cannot be had together with other settings.
+
+    And where this process is itself one of several: each would train alone.
+    """
+    if int(os.environ.get("WORLD_SIZE") or 1) > 1:
+        todo = "start without torchrun or accelerate launch: training.launcher does that"
+        raise BadInput("a run is one process", "WORLD_SIZE", todo)
     training = recipe.training
     if training.launcher == "in_process":
         return

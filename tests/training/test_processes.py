@@ -40,6 +40,12 @@ def test_a_launcher_and_a_number_of_processes_belong_together(training: dict[str
         recipe(training)
 
 
+def test_a_run_that_is_one_of_several_processes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(BadInput, match=r"WORLD_SIZE: a run is one process; .*training\.launcher"):
+        processes.check_processes(recipe())
+
+
 @pytest.mark.parametrize(
     ("training", "sections", "said"),
     [
