@@ -171,8 +171,9 @@ def connect(address: str | None) -> bool:
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(_address(address) or "local", log_to_driver=False, logging_level=logging.ERROR)
-    except ConnectionError as error:
-        raise StageFailed(" ".join(str(error).split()), "engine.ray", "start it: ray start --head") from None
+    # Its version is another, it is too slow to start, there is none: Ray has no common type for these.
+    except Exception as error:
+        raise StageFailed(" ".join(str(error).split())[:MOST_SHOWN], "engine.ray", "see docs/clusters.md") from error
     finally:
         # Ray puts a handler of its own there, which ends the process with another exit code.
         if threading.current_thread() is threading.main_thread():
