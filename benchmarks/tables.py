@@ -1,9 +1,9 @@
-"""Makes every table and picture of README.md and docs/micro-world.md from benchmarks/results/*.json.
+"""Makes every table and picture of the documents from benchmarks/results/*.json.
 
     python benchmarks/tables.py [--check]
 
-A table stands between two marks, `<!-- table: NAME -->` and `<!-- end -->`. With --check nothing is written, and the exit
-code is 1 where a document is not what the results give.
+A table stands between two marks, `<!-- table: NAME -->` and `<!-- end -->`; one whose results are not there yet says so. With
+--check nothing is written, and the exit code is 1 where a document is not what the results give.
 """
 
 import argparse
@@ -17,7 +17,10 @@ from selfreward.store import read_json
 
 REPOSITORY = Path(__file__).parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results"
-DOCUMENTS = ("README.md", "docs/micro-world.md", "docs/notebook.md", "selfreward/micro/m0/README.md")
+DOCUMENTS = (
+    "README.md", "docs/micro-world.md", "docs/models.md", "docs/notebook.md", "docs/plan.md", "docs/servers.md",
+    "selfreward/micro/m0/README.md",
+)  # fmt: skip
 NAMES = {"sft": "SFT", "m1": "M1", "m2": "M2", "m3": "M3", "m4": "M4", "m5": "M5"}
 VARIANTS = {
     "self": "self-rewarding",
@@ -144,6 +147,23 @@ def learning_curve() -> str:
     return table(header, rows)
 
 
+def plan() -> str:
+    found = read_json(RESULTS / "plan.json")
+    rows = []
+    for row in [*found["stages"], {"stage": "all", **found["total"]}]:
+        seconds = row["seconds"]
+        ratios = [row[f"{kind}_tokens"]["ratio"] for kind in ("read", "written", "trained")]
+        rows.append(
+            [
+                row["stage"], f"{seconds['predicted']:.1f}",
+                f"{seconds['measured']:.1f}" if seconds["measured"] is not None else "-",
+                *(f"{ratio:.2f}" if ratio else "-" for ratio in (seconds["ratio"], *ratios)),
+            ]
+        )  # fmt: skip
+    header = ["stage", "predicted s", "measured s", "ratio", "tokens read", "written", "trained on"]
+    return table(header, rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "effect": effect,
     "steps": steps,
@@ -154,14 +174,20 @@ TABLES: dict[str, Callable[[], str]] = {
     "quickstart": quickstart,
     "engine": engine,
     "learning_curve": learning_curve,
+    "plan": plan,
 }
+NEEDS = {"plan": "plan"}  # tables of scripts that may not have been run yet -> their result file
 
 
 def filled(text: str) -> str:
     """The document with every table made anew."""
 
     def one(match: re.Match[str]) -> str:
-        return f"<!-- table: {match[1]} -->\n{TABLES[match[1]]()}\n<!-- end -->"
+        name = match[1]
+        script = NEEDS.get(name)
+        missing = script is not None and not (RESULTS / f"{script}.json").exists()
+        made = f"Not measured yet: `python benchmarks/{script}.py`." if missing else TABLES[name]()
+        return f"<!-- table: {name} -->\n{made}\n<!-- end -->"
 
     return re.sub(r"<!-- table: (\w+) -->\n.*?<!-- end -->", one, text, flags=re.DOTALL)
 
