@@ -164,6 +164,34 @@ def plan() -> str:
     return table(header, rows)
 
 
+def engines() -> str:
+    found = read_json(RESULTS / "engines.json")
+    rows = []
+    for name, row in found["engines"].items():
+        beyond = [1000 * row["overhead_s_per_item"][stage] if row["overhead_s_per_item"] else None for stage in ITEMS]
+        each = [f"{1000 * row['s_per_item'][stage]:.1f}" for stage in ITEMS]
+        more = [f" ({value:+.1f})" if value is not None and name != "local" else "" for value in beyond]
+        cells = [ms + extra for ms, extra in zip(each, more, strict=True)]
+        rows.append([name, f"{row['open_s']:.1f}", f"{row['round_s']:.1f}", *cells])
+    said = f"The server: {found['server']}.\n\n" if found["server"] else ""
+    return said + table(["engine", "opened in s", "round, s", *(f"ms {item}" for item in ITEMS.values())], rows)
+
+
+def gpu() -> str:
+    found = read_json(RESULTS / "gpu.json")
+    rows = []
+    for title, rates, ratio in (
+        ("decoding, tokens per second", found["decode_tokens_per_s"], found["decode_ratio"]),
+        ("judgements per second", found["judgements_per_s"], found["judging_ratio"]),
+    ):
+        rows.append([title, f"{rates['local_engine']:.4g}", f"{rates['transformers']:.4g}", f"{ratio:.2f}"])
+    mfu = f"MFU {100 * found['sft_mfu']:.0f}% in SFT and {100 * found['dpo_mfu']:.0f}% in DPO"
+    size = f"{found['model_parameters'] / 1e9:.2f} billion parameters on {found['device']}"
+    said = f"{size}: {mfu}, {found['peak_bytes'] / 2**30:.1f} GiB of memory at most."
+    return f"{said}\n\n" + table(["", "the local engine", "`transformers.generate`", "ratio"], rows)
+
+
+ITEMS = {"prompts": "an attempt", "responses": "a response", "judgements": "a vote"}  # in ms, and beyond local
 TABLES: dict[str, Callable[[], str]] = {
     "effect": effect,
     "steps": steps,
@@ -175,8 +203,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "engine": engine,
     "learning_curve": learning_curve,
     "plan": plan,
+    "engines": engines,
+    "gpu": gpu,
 }
-NEEDS = {"plan": "plan"}  # tables of scripts that may not have been run yet -> their result file
+NOT_YET = ("plan", "engines", "gpu")  # tables whose script may not have been run, of the script's name
 
 
 def filled(text: str) -> str:
@@ -184,9 +214,8 @@ def filled(text: str) -> str:
 
     def one(match: re.Match[str]) -> str:
         name = match[1]
-        script = NEEDS.get(name)
-        missing = script is not None and not (RESULTS / f"{script}.json").exists()
-        made = f"Not measured yet: `python benchmarks/{script}.py`." if missing else TABLES[name]()
+        missing = name in NOT_YET and not (RESULTS / f"{name}.json").exists()
+        made = f"Not measured yet: `python benchmarks/{name}.py`." if missing else TABLES[name]()
         return f"<!-- table: {name} -->\n{made}\n<!-- end -->"
 
     return re.sub(r"<!-- table: (\w+) -->\n.*?<!-- end -->", one, text, flags=re.DOTALL)

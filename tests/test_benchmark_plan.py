@@ -97,3 +97,14 @@ def test_what_is_counted_as_read_is_what_the_local_engine_reads(
     for start in (0, 4, 8):  # as `store.fill` asks
         engine.generate([Request(str(i), p, 1, i) for i, p in enumerate(prompts[start : start + 4])], Sampling(0, 1, 1))
     assert BENCHMARK.read_tokens(engine.tokenizer, prompts, 4) == sum(read)
+
+
+def test_its_table_is_made_of_the_result(
+    found: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = load("tables")
+    (tmp_path / "plan.json").write_text(json.dumps(found))
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    assert "| m2 judgements | " in tables.filled("<!-- table: plan -->\n<!-- end -->")
+    (tmp_path / "plan.json").unlink()
+    assert "Not measured yet" in tables.filled("<!-- table: plan -->\n<!-- end -->")
