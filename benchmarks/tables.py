@@ -191,6 +191,25 @@ def gpu() -> str:
     return f"{said}\n\n" + table(["", "the local engine", "`transformers.generate`", "ratio"], rows)
 
 
+def expected_score() -> str:
+    found = read_json(RESULTS / "expected_score.json")
+    titles = {
+        "reference": f"the mean of {found['reference_votes']} votes", "votes": f"the mean of {found['votes']} votes",
+        "expected": f"{found['votes']} votes, expected", "expected, one": "one vote, expected",
+        "direct": "direct: no justification",
+    }  # fmt: skip
+    rows = []
+    for name, row in found["rows"].items():
+        correlations = [number(row, key=key) for key in ("pearson", "distance_points")]
+        right = number(row["pairwise_accuracy"], 1, 100, "value")
+        rows.append([titles[name], *correlations, number(row, 1, 100, "tied_pairs"), right, f"{row['seconds']:.1f}"])
+    both = found["votes_beside_expected"]
+    said = f"Votes and expected scores of the same justifications: Pearson {number(both, key='pearson')}, "
+    said += f"{number(both, key='distance_points')} points apart on average, over {found['responses']} responses."
+    header = ["points are", "Pearson with the first", "distance, points", "tied pairs %", "pairwise right %", "seconds"]
+    return f"{said}\n\n" + table(header, rows)
+
+
 ITEMS = {"prompts": "an attempt", "responses": "a response", "judgements": "a vote"}  # in ms, and beyond local
 TABLES: dict[str, Callable[[], str]] = {
     "effect": effect,
@@ -205,8 +224,14 @@ TABLES: dict[str, Callable[[], str]] = {
     "plan": plan,
     "engines": engines,
     "gpu": gpu,
+    "expected_score": expected_score,
 }
-NOT_YET = ("plan", "engines", "gpu")  # tables whose script may not have been run, of the script's name
+NOT_YET = (
+    "plan",
+    "engines",
+    "gpu",
+    "expected_score",
+)  # tables whose script may not have been run, of the script's name
 
 
 def filled(text: str) -> str:
