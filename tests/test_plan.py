@@ -51,7 +51,7 @@ def test_without_an_eft_seed_nothing_is_judged_for_one() -> None:
 
 def test_the_shape_of_m0_is_read_from_its_headers() -> None:
     shape = shape_of("micro-m0")
-    assert (shape.parameters, shape.layers, shape.width, shape.kv_width) == (674_304, 4, 128, 64)
+    assert (shape.parameters, shape.layers, shape.width, shape.kv_width) == (674_688, 4, 128, 64)
 
 
 def test_tokens_are_counted_by_hand() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save
 
 from selfreward import store
 from selfreward.errors import BadInput, StageFailed
@@ -42,7 +43,7 @@ def model(tmp_path: Path) -> str:
     folder = tmp_path / "tiny"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "model.safetensors").write_bytes(save({}))
     (folder / "chat_template.jinja").write_text("{{ messages }}")
     return str(folder)
 

@@ -19,7 +19,7 @@ TRAIN_EFFICIENCY, GENERATE_EFFICIENCY = 0.40, 0.45  # shares of the peak
 OPS_FORWARD, OPS_TRAIN = 30, 110  # operations started per layer: a forward; a forward, its backward and the optimiser
 TOKENS_PER_WORD = 1.3
 QLORA_BYTES = 0.55  # of a weight in 4-bit NormalFloat, its scales quantised as well
-ENGINES_HERE = ("local", "vllm")  # those that compute on the hardware of the plan
+ENGINES_HERE = ("local", "vllm", "ray")  # those that compute on the hardware of the plan
 
 
 @dataclass(frozen=True)

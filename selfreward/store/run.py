@@ -55,6 +55,7 @@ _FREE_TO_CHANGE = (
         for name in (
             "batch_size", "threads", "server.url", "server.api_key_env", "server.concurrency",
             "server.requests_per_minute", "server.timeout_s", "server.retries", "vllm.start_s",
+            "ray.address", "ray.replicas", "ray.block", "ray.cpus", "ray.deaths", "ray.start_s",
         )
     ),
 )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from selfreward.engines.ray import check_address
 from selfreward.errors import BadInput, nearest
 from selfreward.recipe import Recipe, Training
 
@@ -65,7 +66,13 @@ def distributed_type(training: Training) -> str:
 
 
 def check_processes(recipe: Recipe) -> None:
-    """BadInput for what `training` asks and cannot be had, or cannot be had together with other settings."""
+    """BadInput for what `training` asks and cannot be had, or cannot be had together with other settings.
+
+    And where this process is itself one of several: each would train alone.
+    """
+    if int(os.environ.get("WORLD_SIZE") or 1) > 1:
+        todo = "start without torchrun or accelerate launch: training.launcher does that"
+        raise BadInput("a run is one process", "WORLD_SIZE", todo)
     training = recipe.training
     if training.launcher == "in_process":
         return
@@ -91,6 +98,8 @@ def check_processes(recipe: Recipe) -> None:
         if wanted and find_spec(package) is None:
             where = "training.launcher" if package == "ray" else WHERE
             raise BadInput(f"needs {package}, which is not installed", where, f"pip install 'selfreward[{package}]'")
+    if training.launcher == "ray_train":
+        check_address(recipe.engine.ray.address)
     gpus, here = _num_gpus(), training.processes // machines
     if training.launcher == "accelerate" and 0 < gpus < here:
         raise BadInput(f"{here} on a machine want {here} GPUs, it has {gpus}", "training.processes", "ask for fewer")
