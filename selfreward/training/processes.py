@@ -47,6 +47,11 @@ def read_config(training: Training) -> dict[str, Any]:
     return dict(config)
 
 
+def splits_weights(training: Training) -> bool:
+    """Whether each process holds a part of the weights, their gradients and the optimiser, rather than all of them."""
+    return read_config(training)["distributed_type"] in SPLIT
+
+
 def num_machines(training: Training) -> int:
     """Machines over which the processes are spread."""
     return int(read_config(training).get("num_machines") or 1)
@@ -82,7 +87,7 @@ def check_processes(recipe: Recipe) -> None:
     if machines > 1 and training.launcher == "accelerate" and "SLURM_JOB_ID" not in os.environ:
         what = f"{machines} machines are started through Slurm, and this is no Slurm job"
         raise BadInput(what, config_file(training), "start it with sbatch, or choose training.launcher: ray_train")
-    if recipe.adapter.kind != "none" and kind in SPLIT:
+    if recipe.adapter.kind != "none" and splits_weights(training):
         what = f"{recipe.adapter.kind} is not trained with {training.config}, which splits the weights over processes"
         raise BadInput(what, "adapter.kind", "set training.config: ddp, or adapter.kind: none")
     if kind == "DEEPSPEED" and training.launcher == "ray_train":
