@@ -44,8 +44,9 @@ EFT_JUDGEMENTS_FILE = "eft_judgements.jsonl"
 MODEL_FOLDER = "model"
 
 # Nothing but rounding depends on these, so a run may go on with other values: smaller batches after running out of memory, a
-# server that was moved, a slower pace.
+# server that was moved, a slower pace, better guesses for the plan.
 _FREE_TO_CHANGE = (
+    "plan.",
     "training.device_batch:",
     "training.launcher:",
     "training.config:",
