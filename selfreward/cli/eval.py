@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -11,14 +11,163 @@ from selfreward.cli.common import AsJson, exit_codes, print_json
 app = typer.Typer(help="Measure models: against one another and on public benchmarks.", no_args_is_help=True)
 
 
-def _show(found: Mapping[str, Any], as_json: bool, render: Callable[[Mapping[str, Any], Any], None]) -> None:
-    """A measurement on stdout, as JSON or as tables."""
+Side = Annotated[Path | None, typer.Argument(help="A model of a run, as runs/micro/m3, or a file of outputs.")]
+Judge = Annotated[
+    str | None, typer.Option(help="Who judges: a model as in a recipe, RUN/mK, the URL of a server, or `length`.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="A recipe's value for the judge, as engine.batch_size=8; repeatable."
+    ),
+]
+Template = Annotated[str, typer.Option(help="What the judge is asked: a shipped pairwise template, or a .jinja file.")]
+ReadFrom = Annotated[
+    Literal["written", "probabilities"],
+    typer.Option("--read", help="Verdicts as written, or from the probabilities of 1 and 2."),
+]
+To = Annotated[
+    Path | None, typer.Option(help="The folder of the verdicts.  [default: evals/<hash of all that matters>]")
+]
+Prompts = Annotated[
+    Path | None, typer.Option(help="What models of runs are to answer; else the outputs' or held-out ones.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+Force = Annotated[bool, typer.Option("--force", help="Take figures of different judges together.")]
+TEMPLATE = "forced_choice"
+
+
+@app.callback()
+def _group() -> None:
+    """Measure models: against one another and on public benchmarks."""
+
+
+@app.command("head-to-head")
+def head_to_head(
+    model_1: Side = None,
+    model_2: Side = None,
+    verdicts: Annotated[
+        Path | None,
+        typer.Option(help='Count these: a line {"id", "order": 0 or 1, "winner": 1, 2, 0 or null} for each verdict.'),
+    ] = None,
+    judge: Judge = None,
+    by: Annotated[
+        Literal["verdicts", "scores"], typer.Option(help="A verdict on the pair, or the higher of two scores.")
+    ] = "verdicts",
+    settings: Settings = None,
+    template: Template = TEMPLATE,
+    read: ReadFrom = "written",
+    prompts: Prompts = None,
+    to: To = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Wins, ties and losses of one model against another, each prompt judged in both orders."""
+    with exit_codes("interrupted; the same command goes on"):
+        from selfreward.errors import BadInput
+
+        if verdicts is not None:
+            if model_1 or model_2 or judge:
+                raise BadInput("stands for models and judge", "--verdicts", "give the one or the others")
+            from selfreward.evaluation.verdicts import read_verdicts, tally
+
+            _print_head_to_head(tally(read_verdicts(verdicts, force)), as_json)
+            return
+        if not (model_1 and model_2 and judge):
+            raise BadInput("who plays, and who judges?", "head-to-head", "give two models and --judge, or --verdicts")
+        from selfreward.evaluation.match import answers_of, match, open_match
+        from selfreward.evaluation.pinned import pinned
+        from selfreward.progress import open_progress
+
+        who = pinned(judge, settings or [], by, template, read)
+        progress = open_progress(quiet)
+        folder = open_match((model_1, model_2), prompts, who, to)
+        found = match(answers_of((model_1, model_2), prompts, folder, progress), who, folder, progress)
+        _print_head_to_head(found, as_json)
+        typer.echo(f"match: {folder}", err=True)
+
+
+@app.command()
+def alpaca(
+    model: Side = None,
+    annotations: Annotated[
+        list[Path] | None, typer.Option(help="annotations.json of a model; repeatable: a line for each.")
+    ] = None,
+    outputs: Annotated[Path | None, typer.Option(help="model_outputs.json, to be checked against annotations.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="The outputs that the model is compared with.")] = None,
+    length_controlled: Annotated[
+        bool, typer.Option("--length-controlled", help="The rate at equal lengths too.")
+    ] = False,
+    difficulty: Annotated[Path | None, typer.Option(help="df_gamed.csv of AlpacaEval: its own length control.")] = None,
+    judge: Judge = None,
+    settings: Settings = None,
+    template: Template = TEMPLATE,
+    read: ReadFrom = "probabilities",
+    to: To = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """AlpacaEval 2.0: win rates from annotations, or of a model that is annotated here."""
+    with exit_codes("interrupted; the same command goes on"):
+        from selfreward.errors import BadInput
+        from selfreward.evaluation.alpaca import leaderboard
+
+        if bool(annotations) == bool(model):
+            raise BadInput("give a model, or its --annotations", "alpaca")
+        if model is not None:
+            if not (reference and judge):
+                raise BadInput(
+                    "a model is compared with something by somebody", "alpaca", "give --reference and --judge"
+                )
+            from selfreward.evaluation.annotate import annotate
+            from selfreward.evaluation.match import answers_of, open_match
+            from selfreward.evaluation.pinned import pinned
+            from selfreward.progress import open_progress
+
+            who = pinned(judge, settings or [], "verdicts", template, read)
+            progress = open_progress(quiet)
+            folder = open_match((model, reference), None, who, to)
+            ours, theirs = answers_of((model, reference), None, folder, progress)
+            annotations, outputs, reference = [annotate(ours, theirs, who, folder, progress)], None, None
+            typer.echo(f"annotations: {annotations[0]}", err=True)
+        found = leaderboard(annotations or [], outputs, reference, length_controlled, difficulty, force)
+        if as_json:
+            print_json(found[0] if len(found) == 1 else found)
+            return
+        from rich.console import Console
+
+        from selfreward.report.evals import render_alpaca
+
+        render_alpaca(found, Console())
+
+
+@app.command("alpaca-outputs")
+def alpaca_outputs(
+    model: Annotated[Path, typer.Argument(metavar="RUN/MODEL", help="A model of a run, as runs/micro/m3.")],
+    prompts: Annotated[Path, typer.Option(help="A .json or .jsonl file with an `instruction` in each row.")],
+    to: Annotated[Path, typer.Option(help="The model_outputs.json to write; it must not exist.")],
+    quiet: Quiet = False,
+) -> None:
+    """Write the answers of a model of a run as AlpacaEval's model_outputs.json."""
+    with exit_codes("interrupted; the same command goes on"):
+        from selfreward.evaluation.annotate import write_outputs
+        from selfreward.progress import open_progress
+
+        write_outputs(model, prompts, to, open_progress(quiet))
+        typer.echo(f"{to}")
+
+
+def _print_head_to_head(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
     from rich.console import Console
 
-    render(found, Console())
+    from selfreward.report.evals import render_head_to_head
+
+    render_head_to_head(found, Console())
 
 
 @app.command()
@@ -35,3 +184,13 @@ def ifeval(
         tasks = benchmark.read_tasks(prompts)
         texts, unused = benchmark.read_responses(responses, tasks)
         _show({**benchmark.ifeval(tasks, texts), "unused_responses": unused}, as_json, render_ifeval)
+
+
+def _show(found: Mapping[str, Any], as_json: bool, render: Callable[[Mapping[str, Any], Any], None]) -> None:
+    """A measurement on stdout, as JSON or as tables."""
+    if as_json:
+        print_json(found)
+        return
+    from rich.console import Console
+
+    render(found, Console())

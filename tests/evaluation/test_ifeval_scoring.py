@@ -102,8 +102,8 @@ def test_files_of_the_published_form_are_read(tmp_path: Path) -> None:
         ([row("p", NO_COMMA, kwargs=[{}, {}])], "1 instructions, 2 kwargs"),
         ([row("p")], "instruction_id_list"),
         ([{"prompt": "p"}], "p.jsonl:1: key"),
-        ([row("p", NO_COMMA), '{"key": 1, "pro'], "p.jsonl:2: Invalid JSON"),  # torn is not left out
-        ([""], "holds no line"),
+        ([row("p", NO_COMMA), '{"key": 1, "pro'], "p.jsonl:2: not JSON"),  # torn is not left out
+        ([""], "holds no rows"),
     ],
 )
 def test_prompts_that_cannot_be_used_are_named_in_one_line(tmp_path: Path, rows: list[Any], said: str) -> None:
@@ -119,7 +119,7 @@ def test_missing_and_double_responses_are_refused(tmp_path: Path) -> None:
         read_responses(write(tmp_path / "r.jsonl", one), tasks)
     with pytest.raises(BadInput, match=r"r.jsonl:2: a second response"):
         read_responses(write(tmp_path / "r.jsonl", one, other), tasks)
-    with pytest.raises(BadInput, match="No such file"):
+    with pytest.raises(BadInput, match="no such file"):
         read_responses(tmp_path / "none.jsonl", tasks)
 
 

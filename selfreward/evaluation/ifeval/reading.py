@@ -9,10 +9,10 @@ from pydantic import Field, ValidationError
 
 from selfreward.errors import BadInput, nearest
 from selfreward.evaluation.extras import require
+from selfreward.evaluation.given import Row, read_given
 from selfreward.evaluation.ifeval.base import Instruction
 from selfreward.evaluation.ifeval.instructions import INSTRUCTIONS
-from selfreward.evaluation.lines import first_fault, read_lines
-from selfreward.seeds.forms.row import Row, Text
+from selfreward.seeds.forms.row import Text
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def read_tasks(path: Path) -> list[Task]:
     check needs what is not installed. An argument that is null is one that is not given.
     """
     tasks: dict[str, Task] = {}
-    for place, row in read_lines(path, _Prompt):
+    for place, row in read_given(path, _Prompt):
         if row.prompt in tasks:
             raise BadInput(f"the prompt of key {tasks[row.prompt].key} comes again", place, "responses join by prompt")
         if len(row.kwargs) != len(row.instruction_id_list):
@@ -63,7 +63,9 @@ def _instruction(id: str, arguments: Mapping[str, Any], place: str) -> Instructi
     try:
         return INSTRUCTIONS[id].model_validate(given)
     except ValidationError as error:
-        raise BadInput(f"kwargs of {id}: {first_fault(error)}", place) from None
+        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        what = ": ".join([*map(str, fault["loc"]), fault["msg"].removeprefix("Value error, ")])
+        raise BadInput(f"kwargs of {id}: {what}", place) from None
 
 
 def read_responses(path: Path, tasks: list[Task]) -> tuple[list[str], int]:
@@ -72,7 +74,7 @@ def read_responses(path: Path, tasks: list[Task]) -> tuple[list[str], int]:
     BadInput where a task has no response, or two.
     """
     responses: dict[str, str] = {}
-    for place, row in read_lines(path, _Response):
+    for place, row in read_given(path, _Response):
         if row.prompt in responses:
             raise BadInput("a second response to this prompt", place, "give one response to each")
         responses[row.prompt] = row.response
