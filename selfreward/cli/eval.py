@@ -1,15 +1,14 @@
 """`selfreward eval`: one command for each measurement of models; the work is in `selfreward.evaluation`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from selfreward.cli.common import AsJson, exit_codes, print_json
+from selfreward.cli.common import AsJson, exit_codes, print_json, warn_of_code
 
 app = typer.Typer(help="Measure models: against one another and on public benchmarks.", no_args_is_help=True)
-
 
 Side = Annotated[Path | None, typer.Argument(help="A model of a run, as runs/micro/m3, or a file of outputs.")]
 Judge = Annotated[
@@ -21,25 +20,23 @@ Settings = Annotated[
         "--set", metavar="KEY=VALUE", help="A recipe's value for the judge, as engine.batch_size=8; repeatable."
     ),
 ]
-Template = Annotated[str, typer.Option(help="What the judge is asked: a shipped pairwise template, or a .jinja file.")]
+Template = Annotated[
+    str | None,
+    typer.Option(help="What the judge is asked: a pairwise template (forced_choice) or a .jinja file."),
+]
 ReadFrom = Annotated[
-    Literal["written", "probabilities"],
-    typer.Option("--read", help="Verdicts as written, or from the probabilities of 1 and 2."),
+    Literal["written", "probabilities"] | None,
+    typer.Option(
+        "--read",
+        help="Verdicts as written (head-to-head), or from the probabilities of 1 and 2 (alpaca).",
+    ),
 ]
-To = Annotated[
-    Path | None, typer.Option(help="The folder of the verdicts.  [default: evals/<hash of all that matters>]")
-]
+To = Annotated[Path | None, typer.Option(help="The folder of the verdicts; else evals/<hash of who plays and judges>.")]
 Prompts = Annotated[
     Path | None, typer.Option(help="What models of runs are to answer; else the outputs' or held-out ones.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 Force = Annotated[bool, typer.Option("--force", help="Take figures of different judges together.")]
-TEMPLATE = "forced_choice"
-
-
-@app.callback()
-def _group() -> None:
-    """Measure models: against one another and on public benchmarks."""
 
 
 @app.command("head-to-head")
@@ -55,8 +52,8 @@ def head_to_head(
         Literal["verdicts", "scores"], typer.Option(help="A verdict on the pair, or the higher of two scores.")
     ] = "verdicts",
     settings: Settings = None,
-    template: Template = TEMPLATE,
-    read: ReadFrom = "written",
+    template: Template = None,
+    read: ReadFrom = None,
     prompts: Prompts = None,
     to: To = None,
     force: Force = False,
@@ -68,8 +65,7 @@ def head_to_head(
         from selfreward.errors import BadInput
 
         if verdicts is not None:
-            if model_1 or model_2 or judge:
-                raise BadInput("stands for models and judge", "--verdicts", "give the one or the others")
+            _refuse("--verdicts", model_1, judge, settings, template, read, prompts, to)
             from selfreward.evaluation.verdicts import read_verdicts, tally
 
             _print_head_to_head(tally(read_verdicts(verdicts, force)), as_json)
@@ -81,11 +77,33 @@ def head_to_head(
         from selfreward.progress import open_progress
 
         who = pinned(judge, settings or [], by, template, read)
-        progress = open_progress(quiet)
-        folder = open_match((model_1, model_2), prompts, who, to)
-        found = match(answers_of((model_1, model_2), prompts, folder, progress), who, folder, progress)
+        sides = (model_1, model_2)
+        folder, progress = open_match(sides, prompts, who, to), open_progress(quiet)
+        _warn(who, sides)
+        found = match(answers_of(sides, prompts, folder, progress), who, folder, progress)
         _print_head_to_head(found, as_json)
         typer.echo(f"match: {folder}", err=True)
+
+
+@app.command()
+def matches(
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders of matches, as evals/<hash>.")],
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Results of matches side by side, and the paper's; of one judge, unless forced."""
+    with exit_codes():
+        from selfreward.evaluation.match import results
+
+        found = results(folders, force)
+        if as_json:
+            print_json(found)
+            return
+        from rich.console import Console
+
+        from selfreward.report.evals import render_matches
+
+        render_matches(found, Console())
 
 
 @app.command()
@@ -102,8 +120,8 @@ def alpaca(
     difficulty: Annotated[Path | None, typer.Option(help="df_gamed.csv of AlpacaEval: its own length control.")] = None,
     judge: Judge = None,
     settings: Settings = None,
-    template: Template = TEMPLATE,
-    read: ReadFrom = "probabilities",
+    template: Template = None,
+    read: ReadFrom = None,
     to: To = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -116,6 +134,8 @@ def alpaca(
 
         if bool(annotations) == bool(model):
             raise BadInput("give a model, or its --annotations", "alpaca")
+        if annotations:
+            _refuse("--annotations", judge, settings, template, read, to)
         if model is not None:
             if not (reference and judge):
                 raise BadInput(
@@ -126,11 +146,15 @@ def alpaca(
             from selfreward.evaluation.pinned import pinned
             from selfreward.progress import open_progress
 
-            who = pinned(judge, settings or [], "verdicts", template, read)
-            progress = open_progress(quiet)
-            folder = open_match((model, reference), None, who, to)
-            ours, theirs = answers_of((model, reference), None, folder, progress)
-            annotations, outputs, reference = [annotate(ours, theirs, who, folder, progress)], None, None
+            _refuse("a model", outputs)
+            who = pinned(
+                judge, settings or [], "verdicts", template, read or (None if judge == "length" else "probabilities")
+            )
+            sides = (model, reference)
+            folder, progress = open_match(sides, None, who, to), open_progress(quiet)
+            _warn(who, sides)
+            ours, theirs = answers_of(sides, None, folder, progress)
+            annotations, reference = [annotate(ours, theirs, who, folder, progress)], None
             typer.echo(f"annotations: {annotations[0]}", err=True)
         found = leaderboard(annotations or [], outputs, reference, length_controlled, difficulty, force)
         if as_json:
@@ -157,6 +181,24 @@ def alpaca_outputs(
 
         write_outputs(model, prompts, to, open_progress(quiet))
         typer.echo(f"{to}")
+
+
+def _refuse(where: str, *others: object) -> None:
+    """BadInput where something was given besides that would have no effect."""
+    if any(other for other in others):
+        from selfreward.errors import BadInput
+
+        raise BadInput("is given with something that would have no effect", where, "give the one or the other")
+
+
+def _warn(judge: Any, sides: Sequence[Path]) -> None:
+    """Says aloud that code of models will run, of the judge's or of those that answer."""
+    from selfreward.evaluation.answers import is_model
+    from selfreward.store import RunFolder
+
+    recipes = [RunFolder(side.parent).recipe() for side in sides if is_model(side)]
+    for recipe in [*recipes, *([judge.recipe] if judge.recipe else [])]:
+        warn_of_code(recipe)
 
 
 def _print_head_to_head(found: dict[str, Any], as_json: bool) -> None:

@@ -15,6 +15,7 @@ from selfreward.errors import BadInput
 from selfreward.evaluation.alpaca import read_outputs
 from selfreward.evaluation.given import Row, read_given
 from selfreward.progress import Progress
+from selfreward.recipe import RECIPE_FILE
 from selfreward.records import Prompt, digest
 from selfreward.responses import Responses, sample
 from selfreward.round import opened
@@ -60,6 +61,11 @@ def is_model(side: Path) -> bool:
     return not side.is_file()
 
 
+def model_name(side: Path) -> str:
+    """`run/mK`, wherever the run lies and the command is called."""
+    return f"{side.parent.resolve().name}/{side.name}"
+
+
 def identity(side: Path) -> str:
     """A hash of what a side is: of a file's content, of a model's weights and of how it is sampled; BadInput as its readers."""
     if not is_model(side):
@@ -85,7 +91,7 @@ def held_out(side: Path) -> Answers:
     if not path.is_file():
         raise BadInput("has not answered held-out prompts", side, "give the prompts with --prompts")
     lines = store.read(path, Responses)
-    return Answers(str(side), {line.samples[0].prompt: line.samples[0].text for line in lines}, {})
+    return Answers(model_name(side), {line.samples[0].prompt: line.samples[0].text for line in lines}, {})
 
 
 def answer(side: Path, prompts: dict[str, str | None], folder: Path, progress: Progress) -> Answers:
@@ -95,7 +101,7 @@ def answer(side: Path, prompts: dict[str, str | None], folder: Path, progress: P
     settings = recipe.responses
     sampling = Sampling(settings.temperature, settings.top_p, settings.max_tokens)
     asked = [Prompt(id=digest("prompt", text), text=text, source="given") for text in prompts]
-    path = folder / f"answers-{run.path.resolve().name}-{side.name}.jsonl"
+    path = folder / f"answers-{model_name(side).replace('/', '-')}.jsonl"
     with opened(recipe.engine) as engines:
         lines = store.fill(
             path,
@@ -107,13 +113,14 @@ def answer(side: Path, prompts: dict[str, str | None], folder: Path, progress: P
             progress,
         )
     categories = {text: category for text, category in prompts.items() if category}
-    return Answers(str(side), {line.samples[0].prompt: line.samples[0].text for line in lines}, categories)
+    return Answers(model_name(side), {line.samples[0].prompt: line.samples[0].text for line in lines}, categories)
 
 
 def _run_of(side: Path) -> RunFolder:
     """The run of RUN/mK; BadInput where there is no such run or model."""
-    if side.suffix in (".json", ".jsonl", ".gz", ".parquet"):
-        raise BadInput("no such file", side)
+    if not (side.parent / RECIPE_FILE).is_file():
+        what = "neither a file of outputs nor a model of a run"
+        raise BadInput(what, side, "give model_outputs.json, or RUN/mK as runs/micro/m3")
     run = RunFolder(side.parent)
     run.model_path(side.name)
     return run

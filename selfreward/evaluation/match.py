@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,16 @@ from selfreward.evaluation.alpaca import check_same_instructions
 from selfreward.evaluation.answers import Answers, answer, held_out, identity, is_model, read_instructions, read_side
 from selfreward.evaluation.pairwise import Meeting, Pair, compare, compare_with, longer
 from selfreward.evaluation.pinned import Pinned
-from selfreward.evaluation.verdicts import Verdict, Winner, outcome, share_of, shares, tally, with_categories
+from selfreward.evaluation.verdicts import (
+    Verdict,
+    Winner,
+    outcome,
+    refuse_mixed,
+    share_of,
+    shares,
+    tally,
+    with_categories,
+)
 from selfreward.progress import Progress
 from selfreward.records import Response, digest
 from selfreward.round import judge_into, opened
@@ -31,29 +41,22 @@ def open_match(sides: Sequence[Path], prompts: Path | None, judge: Pinned, to: P
     """The folder of a match, `evals/<hash of who plays and judges>` where none is named; BadInput where it is another's."""
     _known(sides, prompts)
     said = {
-        "sides": [{"name": str(side), "content": identity(side)} for side in sides],
+        "sides": [identity(side) for side in sides],
         "prompts": None if prompts is None else hashlib.sha256(prompts.read_bytes()).hexdigest(),
         "judge": judge.pin,
     }
-    folder = to or Path("evals") / digest(json.dumps({**said, "sides": [identity(side) for side in sides]}))
+    folder = to or Path("evals") / digest(json.dumps(said))
     path = folder / MATCH_FILE
     if path.exists():
         there = store.read_json(path)
-        differ = [name for name in said if _content(there.get(name)) != _content(said[name])]
-        if differ:
-            raise BadInput(
-                f"this folder's match has other {' and '.join(differ)}", folder, "give another folder with --to"
-            )
+        if differ := [name for name in said if there.get(name) != said[name]]:
+            what = f"this folder's match has other {' and '.join(differ)}"
+            raise BadInput(what, folder, "give another folder with --to")
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput("holds something other than a match", folder, "give a new folder with --to")
     else:
-        store.write_json(path, said)
+        store.write_json(path, {**said, "names": [str(side) for side in sides]})
     return folder
-
-
-def _content(value: Any) -> Any:
-    """What of a match must be equal: the names of the sides may change with the folder they are called from."""
-    return [side["content"] for side in value] if isinstance(value, list) else value
 
 
 def answers_of(sides: Sequence[Path], prompts: Path | None, folder: Path, progress: Progress) -> list[Answers]:
@@ -70,14 +73,16 @@ def _known(sides: Sequence[Path], prompts: Path | None) -> tuple[dict[Path, Answ
     known = {side: read_side(side) for side in sides if not is_model(side)}
     if not known and prompts is None:
         known = {side: held_out(side) for side in sides}
-    first = next(iter(known.values()), None)
     if prompts is None:
-        assert first is not None, "without prompts a side has answered"
+        first = next(iter(known.values()))
         asked = {text: first.categories.get(text) for text in first.texts}
+        others: object = first.name
     else:
-        asked = read_instructions(prompts)
-    for side in known.values():
-        check_same_instructions(side.texts, asked, side.name, prompts or (first and first.name))
+        asked, others = read_instructions(prompts), prompts
+        categories = {text: category for text, category in asked.items() if category}
+        known = {side: replace(answers, categories=categories) for side, answers in known.items()}
+    for answers in known.values():
+        check_same_instructions(answers.texts, asked, answers.name, others)
     return known, asked
 
 
@@ -169,3 +174,15 @@ def _higher(ours: float | None, theirs: float | None) -> Winner | None:
 
 def _id(pair: Pair) -> str:
     return pair.id
+
+
+def results(folders: Sequence[Path], force: bool = False) -> list[dict[str, Any]]:
+    """The results of finished matches; BadInput where one is none, and, unless forced, where their judges differ."""
+    found = []
+    for folder in folders:
+        if not (folder / RESULT_FILE).is_file():
+            raise BadInput("no finished match", folder, "give folders of `selfreward eval head-to-head`")
+        found.append(dict(store.read_json(folder / RESULT_FILE)))
+    judges = [f"{one['judge']['judge']} ({digest(one['judge'])})" for one in found]
+    refuse_mixed("judges", judges, folders[0].parent, force)
+    return found

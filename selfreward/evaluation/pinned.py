@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from selfreward.engines import check_engine
 from selfreward.errors import BadInput
+from selfreward.evaluation.answers import model_name
 from selfreward.evaluation.pairwise import SAMPLING, Read, begin_of
 from selfreward.models import resolve_model
 from selfreward.recipe import RECIPE_FILE, EngineOptions, Recipe, load_recipe, recipe_of
@@ -20,6 +21,7 @@ from selfreward.stamp import weight_hashes
 from selfreward.store import RunFolder
 from selfreward.templates import Kind, render, source
 
+TEMPLATE = "forced_choice"
 LENGTH = "length"  # the judge that looks at nothing but length
 By = Literal["verdicts", "scores"]
 
@@ -43,16 +45,20 @@ class Pinned:
         return self.recipe.judge.engine or self.recipe.engine
 
 
-def pinned(who: str, overrides: Sequence[str], by: By, template: str, read: Read) -> Pinned:
+def pinned(who: str, overrides: Sequence[str], by: By, template: str | None = None, read: Read | None = None) -> Pinned:
     """The judge that `who` names: `length`, RUN/mK, a model as in a recipe, or the address of a server.
 
-    `overrides` are a recipe's: of the run, or of one with this model. Its `judge` section is what `by` scores uses. BadInput
-    for a judge that cannot be had, before anything is loaded.
+    `overrides` are a recipe's: of the run, or of one with this model. Its `judge` section is what `by` scores uses, template
+    and all; `template` and `read` are those of verdicts. BadInput for a judge that cannot be had, or would ignore what it is
+    told, before anything is loaded.
     """
     if who == LENGTH:
-        if by == "scores" or overrides:
+        if by == "scores" or overrides or template or read:
             raise BadInput("length is a rule: it gives no scores and has no settings", "--judge")
         return Pinned(by, LENGTH, {"judge": LENGTH}, None, "", "", "written")
+    if by == "scores" and (template or read):
+        raise BadInput("scores are asked for by the recipe's judge", "--by", "say --set judge.template or judge.read")
+    template, read = template or TEMPLATE, read or "written"
     recipe, model = _recipe_and_model(who, overrides)
     engine = recipe.judge.engine or recipe.engine
     server = engine.server.model
@@ -69,7 +75,7 @@ def pinned(who: str, overrides: Sequence[str], by: By, template: str, read: Read
         if read == "probabilities":
             begin_of(template)
     check_engine(engine)
-    name = judge_name(engine, who)
+    name = judge_name(engine, model_name(Path(who)) if _is_of_run(who) else who)
     weights = weight_hashes(folder) if server is None else {}
     pin = {"judge": name, "weights": weights, "engine": engine.name, "dtype": engine.dtype, **asked}
     return Pinned(by, name, pin, recipe, folder, template, read)
@@ -83,11 +89,15 @@ def _recipe_and_model(who: str, overrides: Sequence[str]) -> tuple[Recipe, Any]:
         if recipe.judge.engine is None or recipe.judge.engine.server.model is None:
             raise BadInput("which model judges?", who, "name it: --set judge.engine.server.model=NAME")
         return recipe, lambda: ""
-    path = Path(who)
-    if (path.parent / RECIPE_FILE).is_file():
+    if _is_of_run(who):
+        path = Path(who)
         return load_recipe(path.parent, overrides), lambda: RunFolder(path.parent).model_path(path.name)
     recipe = recipe_of({"name": "judge", "model": who}, overrides, "--judge")
     return recipe, lambda: resolve_model(recipe.model, recipe.revision, recipe.engine.trust_remote_code)
+
+
+def _is_of_run(who: str) -> bool:
+    return (Path(who).parent / RECIPE_FILE).is_file()
 
 
 def _words(kind: Kind, template: str) -> dict[str, str]:

@@ -14,12 +14,12 @@ from selfreward.report.paper_figures import ALPACA_EVAL, HEAD_TO_HEAD
 def render_head_to_head(found: Mapping[str, Any], console: Console) -> None:
     """The table of one match, the paper's figures where it has the pair, and what the figures leave out."""
     one, two = found.get("models") or ("model 1", "model 2")
-    paper = HEAD_TO_HEAD.get((one.rpartition("/")[2], two.rpartition("/")[2])) or (None, None, None)
+    paper = _of_paper(one, two)
     rows = [
         (name, str(found[count]), _number(found[name]), _interval(found[f"{name}_ci95"]), _number(theirs))
         for (name, count), theirs in zip((("win", "wins"), ("tie", "ties"), ("lose", "losses")), paper, strict=True)
     ]
-    net = None if paper[0] is None else paper[0] - paper[2]
+    net = None if paper[0] is None or paper[2] is None else paper[0] - paper[2]
     rows.append(("net", "", _number(found["net"]), _interval(found["ci95"]), _number(net)))
     rows.append(("net, prompts resampled", "", _number(found["net"]), _interval(found["bootstrap_ci95"]), ""))
     for name, of in (found.get("by_category") or {}).items():
@@ -27,6 +27,35 @@ def render_head_to_head(found: Mapping[str, Any], console: Console) -> None:
     columns = ("prompts", "%", "95 % interval", "the paper's %")
     _show(console, _table(f"{one} against {two}", columns if net is not None else columns[:3], rows))
     _say(console, *_notes(found))
+
+
+def render_matches(results: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """A line for each match, the paper's figures beside it where it has the pair."""
+    columns = ("win / tie / lose %", "net", "95 % interval", "prompts", "longer won %", "paper: win / tie / lose %")
+    rows = [
+        (
+            " v ".join(found["models"]),
+            _shares([found[name] for name in ("win", "tie", "lose")]),
+            _number(found["net"]),
+            _interval(found["ci95"]),
+            f"{found['n']} of {found['prompts']}",
+            _number(found["longer_wins"]["value"], 100),
+            _shares(_of_paper(*found["models"])),
+        )
+        for found in results
+    ]
+    _show(console, _table("Head to head", columns, rows))
+    for judge in dict.fromkeys(found["judge"]["judge"] for found in results):
+        _say(console, f"Judge: {judge}. The paper's models are Llama 2 70B, judged by GPT-4.")
+
+
+def _of_paper(one: str, two: str) -> tuple[float | None, float | None, float | None]:
+    """Win, tie, lose of two models that are named as the paper's are."""
+    return HEAD_TO_HEAD.get((one.rpartition("/")[2], two.rpartition("/")[2])) or (None, None, None)
+
+
+def _shares(values: Sequence[float | None]) -> str:
+    return " / ".join(map(_number, values)) if any(value is not None for value in values) else NOTHING
 
 
 def _notes(found: Mapping[str, Any]) -> list[str]:
@@ -38,7 +67,7 @@ def _notes(found: Mapping[str, Any]) -> list[str]:
             notes.append(f"Why: {', '.join(f'{count} {fault}' for fault, count in found['faults'].items())} verdicts.")
         notes.append(f"On {found['disagree']} of the ties the two orders disagree.")
         notes.append(
-            f"The answer shown first was preferred in {_share(found['position_bias'])}; 50 where the place is nothing."
+            f"The answer shown first was preferred in {_share(found['position_bias'])}; 50 if places did not matter."
         )
     if "longer_wins" in found:
         one, two = found["mean_length"]

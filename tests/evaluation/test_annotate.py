@@ -79,8 +79,8 @@ def test_a_model_of_a_run_writes_its_outputs_and_is_annotated_alike(run: Path, h
     (here / "prompts.json").write_text(json.dumps(rows))
     command("alpaca-outputs", run / "m2", "--prompts", "prompts.json", "--to", "outputs.json")
     assert json.loads((here / "outputs.json").read_text()) == [
-        {"instruction": "say good", "output": "good m2", "generator": str(run / "m2"), "dataset": "d"},
-        {"instruction": "say bad", "output": "bad m2", "generator": str(run / "m2"), "dataset": None},
+        {"instruction": "say good", "output": "good m2", "generator": "x/m2", "dataset": "d"},
+        {"instruction": "say bad", "output": "bad m2", "generator": "x/m2", "dataset": None},
     ]
     reference = outputs(here / "r.json", {"say good": "bad", "say bad": "good"}, "ref")
     judge = ("--reference", reference, "--judge", "micro-m0", *TASTE, "--json")
@@ -97,3 +97,13 @@ def test_outputs_are_not_written_over_and_prompts_must_be_prompts(run: Path, her
     (here / "outputs.json").write_text("[]")
     assert "is there already" in command(*words, code=2).stderr
     assert asked(here) == 0
+
+
+def test_the_length_control_annotates_too_and_what_has_no_effect_is_refused(here: Path) -> None:
+    model = outputs(here / "m.json", {"q1": "longer", "q2": "x"}, "mod")
+    reference = outputs(here / "r.json", {"q1": "short", "q2": "same length"}, "ref")
+    words = ("alpaca", model, "--reference", reference, "--judge", "length")
+    assert json.loads(command(*words, "--json").stdout)["win_rate"] == 50
+    assert "no effect" in command(*words, "--outputs", model, code=2).stderr
+    annotations = next(here.glob("evals/*/annotations.json"))
+    assert "no effect" in command("alpaca", "--annotations", annotations, "--judge", "length", code=2).stderr

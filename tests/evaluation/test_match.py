@@ -115,7 +115,7 @@ def test_categories_of_the_prompts_are_counted_apart(here: Path) -> None:
 
 def test_models_of_a_run_are_compared_on_what_they_answered_when_they_were_measured(run: Path) -> None:
     found = play(run / "m2", run / "m1", "--judge", "micro-m0", *TASTE)
-    assert (found["wins"], found["n"], found["models"]) == (2, 2, [str(run / "m2"), str(run / "m1")])
+    assert (found["wins"], found["n"], found["models"]) == (2, 2, ["x/m2", "x/m1"])
 
 
 def test_models_of_a_run_answer_prompts_that_are_given(run: Path, here: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_model_of_a_run_answers_the_prompts_of_the_outputs_it_meets(run: Path,
 
 def test_a_model_of_a_run_judges(run: Path, sides: tuple[str, str]) -> None:
     pin = play(*sides, "--judge", run / "m2", *TASTE)["judge"]
-    assert pin["judge"] == str(run / "m2") and list(pin["weights"]) == ["model.safetensors"]
+    assert pin["judge"] == "x/m2" and list(pin["weights"]) == ["model.safetensors"]
 
 
 def test_sides_that_answered_different_prompts_do_not_meet(here: Path) -> None:
@@ -151,7 +151,8 @@ def test_bad_sides_and_judges_are_refused_before_anything_is_asked(
     twice = here / "twice.json"
     twice.write_text(json.dumps([{"instruction": "q", "output": "a"}, {"instruction": "q", "output": "b"}]))
     assert "already" in refused("head-to-head", twice, ours, "--judge", "length")
-    assert "no such file" in refused("head-to-head", "none.json", ours, "--judge", "length")
+    assert "neither a file" in refused("head-to-head", "none.json", ours, "--judge", "length")
+    assert "no such file" in refused("head-to-head", *sides, "--judge", "length", "--prompts", "none.json")
     assert "no model 'm9'" in refused("head-to-head", run / "m9", ours, "--judge", "length")
     assert "no pairwise template" in refused(
         "head-to-head", *sides, "--judge", "micro-m0", "--template", "forced_choic"
@@ -161,6 +162,11 @@ def test_bad_sides_and_judges_are_refused_before_anything_is_asked(
     assert "server.model" in refused("head-to-head", *sides, "--judge", "http://127.0.0.1:1/v1")
     assert "no such model" in refused("head-to-head", *sides, "--judge", "nowhere")
     assert "--judge" in refused("head-to-head", *sides)
+    assert "no effect" in refused("head-to-head", "--verdicts", ours, "--read", "written")
+    assert "judge.template" in refused(
+        "head-to-head", *sides, "--judge", "micro-m0", "--by", "scores", "--template", "x"
+    )
+    assert "no settings" in refused("head-to-head", *sides, "--judge", "length", "--read", "written")
     assert "--verdicts" in refused("head-to-head", *sides, "--verdicts", ours)
     assert asked(here) == 0 and not (here / "evals").exists()
 
@@ -168,3 +174,31 @@ def test_bad_sides_and_judges_are_refused_before_anything_is_asked(
 def test_a_match_is_printed_with_the_papers_figures_where_it_has_the_pair(run: Path) -> None:
     shown = CliRunner().invoke(app, ["eval", "head-to-head", f"{run}/m2", f"{run}/m1", "--judge", "length", "--quiet"])
     assert shown.exit_code == 0 and "55.5" in shown.stdout and "The longer answer won in" in shown.stdout
+
+
+def test_f19_verdicts_are_joined_by_what_they_are_on_when_pairs_between_are_not_shown(here: Path) -> None:
+    ours = outputs(here / "a.json", {"q1": "same", "q2": "good", "q3": "same", "q4": "bad"})
+    theirs = outputs(here / "b.json", {"q4": "good", "q3": "same", "q2": "bad", "q1": "same"})
+    play(ours, theirs, "--judge", "micro-m0", *TASTE, "--to", "there")
+    lines = map(json.loads, (here / "there" / "meetings.jsonl").read_text().splitlines())
+    assert {line["prompt"]: [v["winner"] for v in line["verdicts"]] for line in lines} == {
+        "q1": [0, 0], "q2": [1, 1], "q3": [0, 0], "q4": [2, 2],
+    }  # fmt: skip
+
+
+def test_matches_of_one_judge_stand_side_by_side_and_of_two_only_by_force(run: Path, here: Path) -> None:
+    for one, two, to in (("m2", "m1", "a"), ("m1", "m2", "b")):
+        play(run / one, run / two, "--judge", "length", "--to", to)
+    play(run / "m2", run / "m1", "--judge", "micro-m0", *TASTE, "--to", "c")
+    shown = CliRunner().invoke(app, ["eval", "matches", "a", "b"])
+    assert shown.exit_code == 0 and "x/m2 v x/m1" in shown.stdout and "55.5 / 32.8 / 11.7" in shown.stdout
+    assert "2 judges: length" in refused("matches", "a", "c")
+    forced = CliRunner().invoke(app, ["eval", "matches", "a", "c", "--force", "--json"])
+    assert [found["judge"]["judge"] for found in json.loads(forced.stdout)] == ["length", "micro-m0"]
+    assert "no finished match" in refused("matches", "a", "none")
+
+
+def test_categories_may_stand_with_the_prompts_alone(here: Path) -> None:
+    ours, theirs = (outputs(here / name, {"q1": text}) for name, text in (("a.json", "long"), ("b.json", "x")))
+    (here / "p.jsonl").write_text('{"prompt": "q1", "category": "maths"}\n')
+    assert play(ours, theirs, "--judge", "length", "--prompts", "p.jsonl")["by_category"]["maths"]["wins"] == 1
