@@ -228,6 +228,50 @@ def ifeval(
         _show({**benchmark.ifeval(tasks, texts), "unused_responses": unused}, as_json, render_ifeval)
 
 
+@app.command("mt-bench")
+def mt_bench(
+    questions: Annotated[Path, typer.Option(help="Lines {question_id, category, turns, reference}.")],
+    side: Annotated[
+        Path | None, typer.Argument(metavar="[MODEL]", help="A model of a run, as runs/micro/m3, or a file of answers.")
+    ] = None,
+    references: Annotated[
+        Path | None, typer.Option(help="Correct answers, in the form of answers, in place of the questions' own.")
+    ] = None,
+    judgements: Annotated[
+        Path | None, typer.Option(help="Take these together: a line {question_id, turn, score or null} for each.")
+    ] = None,
+    judge: Judge = None,
+    settings: Settings = None,
+    template: Annotated[str, typer.Option(help="What the judge is asked: grade, or a .jinja file.")] = "grade",
+    to: To = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """MT-Bench: chats of two turns, each answer graded 1 to 10 by a judge; or grades from elsewhere."""
+    with exit_codes("interrupted; the same command goes on"):
+        from selfreward.errors import BadInput
+        from selfreward.report.benchmarks import render_mt_bench
+
+        if judgements is not None:
+            if side or judge:
+                raise BadInput("stands for model and judge", "--judgements", "give the one or the others")
+            from selfreward.evaluation.mt_bench.files import read_judgements, read_questions
+            from selfreward.evaluation.mt_bench.table import mt_bench as taken_together
+
+            asked = read_questions(questions, references)
+            _show(taken_together(asked, read_judgements(judgements, asked)), as_json, render_mt_bench)
+            return
+        if not (side and judge):
+            raise BadInput("who answers, and who judges?", "mt-bench", "give a model and --judge, or --judgements")
+        from selfreward.evaluation.mt_bench.measure import Job, measure
+        from selfreward.evaluation.pinned import pinned
+        from selfreward.progress import open_progress
+
+        who = pinned(judge, settings or [], "grades", template)
+        found = measure(Job(questions, references, side), who, to, open_progress(quiet))
+        _show(found, as_json, render_mt_bench)
+
+
 def _show(found: Mapping[str, Any], as_json: bool, render: Callable[[Mapping[str, Any], Any], None]) -> None:
     """A measurement on stdout, as JSON or as tables."""
     if as_json:

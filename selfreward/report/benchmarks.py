@@ -6,7 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from selfreward.report.cells import add_row, estimate, new_table, widen
+from selfreward.report.cells import NOTHING, add_row, estimate, new_table, number, widen
+from selfreward.report.paper_figures import MT_BENCH
 
 _HALF_WIDTH = "± is half the width of the 95 % interval; the intervals themselves are in --json."
 
@@ -33,4 +34,39 @@ def render_ifeval(found: Mapping[str, Any], console: Console) -> None:
     for name, note in notes.items():
         if found[name]:
             console.print(Text(f"{found[name]} {note}.", "yellow"))
+    console.print(Text(_HALF_WIDTH, "dim"))
+
+
+def render_mt_bench(found: Mapping[str, Any], console: Console) -> None:
+    """Prints MT-Bench's means, and what they leave out; the paper's beside those of all and of the two groups."""
+    widen(console)
+    title = f"MT-Bench, grades 1 to 10, {found['questions']} questions (the paper's: Llama 2 70B, graded by GPT-4)"
+    table = new_table(title, found.get("model", "questions"), ("grade", "n", *(f"paper: {name}" for name in MT_BENCH)))
+
+    def row(name: str, mean: Mapping[str, Any], place: int | None = None, last: bool = False) -> None:
+        theirs = (NOTHING if place is None else number(figures[place], 2) for figures in MT_BENCH.values())
+        add_row(table, name, estimate(mean, 2), str(mean["n"]), *theirs, end_section=last)
+
+    row("all", found["score"], 0)
+    groups = list(found["by_group"].items())
+    for place, (name, mean) in enumerate(groups, start=1):
+        row(name, mean, place, last=place == len(groups))
+    for name, mean in found["by_category"].items():
+        row(name, mean, last=name == list(found["by_category"])[-1])
+    for turn, mean in found["by_turn"].items():
+        row(f"turn {turn}", mean)
+    console.print(table)
+    notes = {
+        "missing": f"of {found['turns']} answers have no grade that could be read",
+        "unjudged": f"of {found['turns']} answers are not judged",
+        "unfinished": "answers were cut at the limit of tokens or of the context",
+        "blank": "answers are blank",
+        "without_reference": "turns of mathematics, coding and reasoning have no reference",
+    }
+    for key, note in notes.items():
+        if found.get(key):
+            why = ", ".join(f"{count} {fault}" for fault, count in found.get("faults", {}).items())
+            console.print(Text(f"{found[key]} {note}{f': {why}' if key == 'missing' and why else ''}.", "yellow"))
+    if "judge" in found:
+        console.print(Text(f"Judge: {found['judge']['judge']}. Kept in {found['folder']}."))
     console.print(Text(_HALF_WIDTH, "dim"))
