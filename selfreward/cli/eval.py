@@ -272,6 +272,29 @@ def mt_bench(
         _show(found, as_json, render_mt_bench)
 
 
+@app.command()
+def nlp(
+    model: Annotated[Path, typer.Argument(metavar="RUN/MODEL", help="A model of a run, as runs/micro/m3.")],
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="ARC-E, MMLU ..., a task of lm-eval, a .jsonl or .yaml file; several with commas, or repeated.  "
+            "[default: the paper's nine]"
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many questions of each task, for a trial.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The paper's NLP benchmarks, and tasks from files, through lm-eval."""
+    with exit_codes():
+        from selfreward.evaluation.nlp import TASKS
+        from selfreward.evaluation.nlp import nlp as measure
+        from selfreward.report.benchmarks import render_nlp
+
+        names = [name for some in tasks or TASKS for name in some.split(",")]
+        _show(measure(model, names, limit), as_json, render_nlp)
+
+
 def _show(found: Mapping[str, Any], as_json: bool, render: Callable[[Mapping[str, Any], Any], None]) -> None:
     """A measurement on stdout, as JSON or as tables."""
     if as_json:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from selfreward.report.cells import NOTHING, add_row, estimate, new_table, number, widen
-from selfreward.report.paper_figures import MT_BENCH
+from selfreward.report.paper_figures import MT_BENCH, NLP
 
 _HALF_WIDTH = "± is half the width of the 95 % interval; the intervals themselves are in --json."
 
@@ -69,4 +69,20 @@ def render_mt_bench(found: Mapping[str, Any], console: Console) -> None:
             console.print(Text(f"{found[key]} {note}{f': {why}' if key == 'missing' and why else ''}.", "yellow"))
     if "judge" in found:
         console.print(Text(f"Judge: {found['judge']['judge']}. Kept in {found['folder']}."))
+    console.print(Text(_HALF_WIDTH, "dim"))
+
+
+def render_nlp(found: Mapping[str, Any], console: Console) -> None:
+    """Prints the NLP benchmarks in percent, the paper's beside those that it has."""
+    widen(console)
+    models = ("Llama 2", "sft", "m1", "m2", "m3")
+    columns = ("%", "metric", "shots", "n", *(f"paper: {name}" for name in models))
+    table = new_table("NLP benchmarks through lm-eval (the paper's: Llama 2 70B)", found["model"], columns)
+    for name, task in found["tasks"].items():
+        theirs = (number(NLP.get(name, {}).get(model), 2) for model in models)
+        ours = (estimate(task, 2, 100), task["metric"] or NOTHING, str(task["shots"]), str(task["n"]))
+        add_row(table, name, *ours, *theirs)
+    console.print(table)
+    if found["limit"] is not None:
+        console.print(Text(f"Only the first {found['limit']} questions of each task: a trial, no result.", "yellow"))
     console.print(Text(_HALF_WIDTH, "dim"))
