@@ -8,10 +8,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from selfreward.errors import BadInput, nearest
 from selfreward.evaluation.extras import require
@@ -67,11 +67,13 @@ class Choice(Row):
     choices: Annotated[list[str], Field(min_length=2)]
     answer: Annotated[int, Field(ge=0)]  # the place of the right one, 0 the first
 
-    @model_validator(mode="after")
-    def _among_them(self) -> Self:
-        if self.answer >= len(self.choices):
-            raise ValueError(f"answer {self.answer} is not among {len(self.choices)} choices, of which 0 is the first")
-        return self
+    @field_validator("answer")
+    @classmethod
+    def _among_them(cls, answer: int, info: ValidationInfo) -> int:
+        num_choices = len(info.data.get("choices", ()))
+        if num_choices and answer >= num_choices:
+            raise ValueError(f"is not among the places of {num_choices} choices, of which 0 is the first")
+        return answer
 
 
 def nlp(model: Path, names: Sequence[str], limit: int | None = None) -> dict[str, Any]:
@@ -145,7 +147,9 @@ def _load(tasks: Sequence[NlpTask]) -> Any:
     """lm-eval's index of tasks, once the data of all of ours have been loaded."""
     from lm_eval.tasks import TaskManager
 
-    manager = TaskManager()
+    manager = TaskManager(
+        include_defaults=any(isinstance(task.spec, str) for task in tasks)
+    )  # reads thousands of files
     for task in tasks:
         if isinstance(task.spec, str) and task.spec not in manager.all_tasks:
             raise BadInput(f"unknown task {task.name!r}", "--tasks", nearest(task.name, [*TASKS, *manager.all_tasks]))

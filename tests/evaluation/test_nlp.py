@@ -46,7 +46,7 @@ def test_a_file_of_questions_is_a_task_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({**QUESTION, "answer": 3}, "answer 3 is not among 3 choices"),
+        ({**QUESTION, "answer": 3}, "answer: is not among the places of 3 choices"),
         ({**QUESTION, "choices": ["one"]}, "choices"),
         ({"question": "q", "choices": ["a", "b"]}, "answer"),
     ],
