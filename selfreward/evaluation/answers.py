@@ -95,13 +95,14 @@ def held_out(side: Path) -> Answers:
 
 
 def answer(side: Path, prompts: dict[str, str | None], folder: Path, progress: Progress) -> Answers:
-    """What a model of a run answers to prompts, one answer each, kept in `folder` as answers-RUN-mK.jsonl."""
+    """What a model of a run answers to prompts, one answer each, kept in `folder` as answers-RUN-mK-HASH.jsonl."""
     run = _run_of(side)
     recipe, model = run.recipe(), run.model_path(side.name)
     settings = recipe.responses
     sampling = Sampling(settings.temperature, settings.top_p, settings.max_tokens)
     asked = [Prompt(id=digest("prompt", text), text=text, source="given") for text in prompts]
-    path = folder / f"answers-{model_name(side).replace('/', '-')}.jsonl"
+    # two runs may have one name: the hash keeps their answers apart
+    path = folder / f"answers-{model_name(side).replace('/', '-')}-{identity(side)}.jsonl"
     with opened(recipe.engine) as engines:
         lines = store.fill(
             path,
