@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from selfreward.cli.common import AsJson, exit_codes, print_json, warn_of_code
+from selfreward.cli.common import AsJson, chosen_model, exit_codes, print_json, warn_of_code
 
 app = typer.Typer(help="Measure models: against one another and on public benchmarks.", no_args_is_help=True)
 
@@ -202,14 +202,9 @@ def _warn(judge: Any, sides: Sequence[Path]) -> None:
 
 
 def _print_head_to_head(found: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print_json(found)
-        return
-    from rich.console import Console
-
     from selfreward.report.evals import render_head_to_head
 
-    render_head_to_head(found, Console())
+    _show(found, as_json, render_head_to_head)
 
 
 @app.command()
@@ -268,6 +263,8 @@ def mt_bench(
         from selfreward.progress import open_progress
 
         who = pinned(judge, settings or [], "grades", template)
+        if side.suffix != ".jsonl":  # a mistyped file is told as one
+            _warn(who, [side])
         found = measure(Job(questions, references, side), who, to, open_progress(quiet))
         _show(found, as_json, render_mt_bench)
 
@@ -292,6 +289,7 @@ def nlp(
         from selfreward.report.benchmarks import render_nlp
 
         names = [name for some in tasks or TASKS for name in some.split(",")]
+        chosen_model(model.parent, model.name)
         _show(measure(model, names, limit), as_json, render_nlp)
 
 
