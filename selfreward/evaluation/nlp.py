@@ -85,10 +85,11 @@ def nlp(model: Path, names: Sequence[str], limit: int | None = None) -> dict[str
     """
     run = RunFolder(model.parent)
     recipe, folder = run.recipe(), run.model_path(model.name)
-    require(["lm_eval"], "eval nlp")
     tasks = [task_of(name) for name in names]
-    if twice := sorted({task.result for task in tasks if [other.result for other in tasks].count(task.result) > 1}):
-        raise BadInput(f"asked for twice: {', '.join(twice)}", "--tasks")
+    for shown in ([task.name for task in tasks], [task.result for task in tasks]):
+        if twice := sorted({name for name in shown if shown.count(name) > 1}):
+            raise BadInput(f"several tasks are called {' and '.join(twice)}", "--tasks", "give each another name")
+    require(["lm_eval"], "eval nlp")
     with contextlib.redirect_stdout(sys.stderr):  # libraries print; stdout is for results
         manager = _load(tasks)
         lm = _open(folder, recipe.engine)
@@ -107,7 +108,8 @@ def task_of(name: str) -> NlpTask:
     if path.suffix == ".jsonl":
         return NlpTask(path.stem, _multiple_choice(path))
     if path.suffix in (".yaml", ".yml"):
-        return NlpTask(path.stem, _configuration(path))
+        values = _configuration(path)
+        return NlpTask(values["task"], values)
     return NlpTask(name, name)
 
 

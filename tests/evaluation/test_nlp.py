@@ -13,7 +13,7 @@ from selfreward.cli import app
 from selfreward.errors import BadInput
 from selfreward.evaluation import extras
 from selfreward.evaluation import nlp as benchmark
-from selfreward.evaluation.nlp import TASKS, NlpTask, figure, task_of
+from selfreward.evaluation.nlp import TASKS, NlpTask, figure, nlp, task_of
 from selfreward.recipe import Recipe, to_yaml
 from selfreward.report.paper_figures import NLP
 from selfreward.statistics import wilson
@@ -113,6 +113,14 @@ def test_what_is_not_installed_is_named_in_one_line(model: Path, monkeypatch: py
     assert (ended.exit_code, ended.stdout) == (2, "")
     assert "eval nlp: needs lm_eval, which is not installed" in ended.stderr
     assert "pip install 'selfreward[eval]'" in ended.stderr and ended.stderr.count("\n") == 1
+
+
+def test_two_tasks_of_one_name_are_refused(model: Path, tmp_path: Path) -> None:
+    mine = write(tmp_path / "mine.jsonl", QUESTION)
+    (tmp_path / "other.yaml").write_text("task: mine\n")
+    for names in (["ARC-E", "arc-e"], ["HellaSwag", "hellaswag"], [mine, str(tmp_path / "other.yaml")]):
+        with pytest.raises(BadInput, match="several tasks are called"):
+            nlp(model, names)
 
 
 def test_the_papers_rows_stand_beside_ours(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
