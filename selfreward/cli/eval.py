@@ -1,12 +1,12 @@
 """`selfreward eval`: one command for each measurement of models; the work is in `selfreward.evaluation`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from selfreward.cli.common import AsJson, exit_codes, print_json, warn_of_code
+from selfreward.cli.common import AsJson, chosen_model, exit_codes, print_json, warn_of_code
 
 app = typer.Typer(help="Measure models: against one another and on public benchmarks.", no_args_is_help=True)
 
@@ -202,11 +202,102 @@ def _warn(judge: Any, sides: Sequence[Path]) -> None:
 
 
 def _print_head_to_head(found: dict[str, Any], as_json: bool) -> None:
+    from selfreward.report.evals import render_head_to_head
+
+    _show(found, as_json, render_head_to_head)
+
+
+@app.command()
+def ifeval(
+    prompts: Annotated[Path, typer.Option(help="Lines {key, prompt, instruction_id_list, kwargs}.")],
+    responses: Annotated[Path, typer.Option(help="Lines {prompt, response}.")],
+    as_json: AsJson = False,
+) -> None:
+    """IFEval: the share of instructions that responses follow, as a program can check."""
+    with exit_codes():
+        from selfreward.evaluation import ifeval as benchmark
+        from selfreward.report.benchmarks import render_ifeval
+
+        tasks = benchmark.read_tasks(prompts)
+        texts, unused = benchmark.read_responses(responses, tasks)
+        _show({**benchmark.ifeval(tasks, texts), "unused_responses": unused}, as_json, render_ifeval)
+
+
+@app.command("mt-bench")
+def mt_bench(
+    questions: Annotated[Path, typer.Option(help="Lines {question_id, category, turns, reference}.")],
+    side: Annotated[
+        Path | None, typer.Argument(metavar="[MODEL]", help="A model of a run, as runs/micro/m3, or a file of answers.")
+    ] = None,
+    references: Annotated[
+        Path | None, typer.Option(help="Correct answers, in the form of answers, in place of the questions' own.")
+    ] = None,
+    judgements: Annotated[
+        Path | None, typer.Option(help="Take these together: a line {question_id, turn, score or null} for each.")
+    ] = None,
+    judge: Judge = None,
+    settings: Settings = None,
+    template: Annotated[str, typer.Option(help="What the judge is asked: grade, or a .jinja file.")] = "grade",
+    to: To = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """MT-Bench: chats of two turns, each answer graded 1 to 10 by a judge; or grades from elsewhere."""
+    with exit_codes("interrupted; the same command goes on"):
+        from selfreward.errors import BadInput
+        from selfreward.report.benchmarks import render_mt_bench
+
+        if judgements is not None:
+            if side or judge:
+                raise BadInput("stands for model and judge", "--judgements", "give the one or the others")
+            from selfreward.evaluation.mt_bench.files import read_judgements, read_questions
+            from selfreward.evaluation.mt_bench.table import mt_bench as taken_together
+
+            asked = read_questions(questions, references)
+            _show(taken_together(asked, read_judgements(judgements, asked)), as_json, render_mt_bench)
+            return
+        if not (side and judge):
+            raise BadInput("who answers, and who judges?", "mt-bench", "give a model and --judge, or --judgements")
+        from selfreward.evaluation.mt_bench.measure import Job, measure
+        from selfreward.evaluation.pinned import pinned
+        from selfreward.progress import open_progress
+
+        who = pinned(judge, settings or [], "grades", template)
+        if side.suffix != ".jsonl":  # a mistyped file is told as one
+            _warn(who, [side])
+        found = measure(Job(questions, references, side), who, to, open_progress(quiet))
+        _show(found, as_json, render_mt_bench)
+
+
+@app.command()
+def nlp(
+    model: Annotated[Path, typer.Argument(metavar="RUN/MODEL", help="A model of a run, as runs/micro/m3.")],
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="ARC-E, MMLU ..., a task of lm-eval, a .jsonl or .yaml file; several with commas, or repeated.  "
+            "[default: the paper's nine]"
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many questions of each task, for a trial.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The paper's NLP benchmarks, and tasks from files, through lm-eval."""
+    with exit_codes():
+        from selfreward.evaluation.nlp import TASKS
+        from selfreward.evaluation.nlp import nlp as measure
+        from selfreward.report.benchmarks import render_nlp
+
+        names = [name for some in tasks or TASKS for name in some.split(",")]
+        chosen_model(model.parent, model.name)
+        _show(measure(model, names, limit), as_json, render_nlp)
+
+
+def _show(found: Mapping[str, Any], as_json: bool, render: Callable[[Mapping[str, Any], Any], None]) -> None:
+    """A measurement on stdout, as JSON or as tables."""
     if as_json:
         print_json(found)
         return
     from rich.console import Console
 
-    from selfreward.report.evals import render_head_to_head
-
-    render_head_to_head(found, Console())
+    render(found, Console())

@@ -5,13 +5,14 @@ Figures made by different judges do not compare, so every result holds the pin, 
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from selfreward.engines import check_engine
 from selfreward.errors import BadInput
 from selfreward.evaluation.answers import model_name
+from selfreward.evaluation.mt_bench import judging
 from selfreward.evaluation.pairwise import SAMPLING, Read, begin_of
 from selfreward.models import resolve_model
 from selfreward.recipe import RECIPE_FILE, EngineOptions, Recipe, load_recipe, recipe_of
@@ -22,7 +23,7 @@ from selfreward.templates import Kind, render, source
 
 TEMPLATE = "forced_choice"
 LENGTH = "length"  # the judge that looks at nothing but length
-By = Literal["verdicts", "scores"]
+By = Literal["verdicts", "scores", "grades"]  # of a pair, of a response, of an answer in a chat
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,12 @@ def pinned(who: str, overrides: Sequence[str], by: By, template: str | None = No
         settings = recipe.judge.model_dump(mode="json", exclude={"engine"})
         asked = {"by": by, **settings, "seed": recipe.seed, **_words("judge", recipe.judge.template)}
         render("judge", recipe.judge.template, prompt="", response="")
+    elif by == "grades":
+        asked = {"by": by, **asdict(judging.SAMPLING), **_words("turn", template)}
+        render("turn", template, turns=[])
     else:
-        sampling = {"temperature": SAMPLING.temperature, "top_p": SAMPLING.top_p, "max_tokens": SAMPLING.max_tokens}
-        asked = {"by": by, "read": read, **(sampling if read == "written" else {}), **_words("pairwise", template)}
+        sampling = asdict(SAMPLING) if read == "written" else {}
+        asked = {"by": by, "read": read, **sampling, **_words("pairwise", template)}
         render("pairwise", template, prompt="", first="", second="")
         if read == "probabilities":
             begin_of(template)

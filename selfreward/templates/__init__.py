@@ -1,5 +1,5 @@
 """The prompts a model is given, as jinja2 templates: `judge/` asks for a judgement of one response, `pairwise/` which of two
-is better, `prompts/` for one more task.
+is better, `turn/` for a grade of the last answer in a chat, `prompts/` for one more task.
 
 `chat/` holds chat templates for models that bring none; `selfreward.chat` has transformers apply them.
 
@@ -18,11 +18,12 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from selfreward.errors import BadInput, nearest
 
-Kind = Literal["judge", "pairwise", "prompts", "chat"]
+Kind = Literal["judge", "pairwise", "turn", "prompts", "chat"]
 SUFFIX = ".jinja"
 FIELDS: dict[Kind, frozenset[str]] = {  # what a template of each kind must use, and all it can
     "judge": frozenset({"prompt", "response"}),
     "pairwise": frozenset({"prompt", "first", "second"}),
+    "turn": frozenset({"turns"}),
     "prompts": frozenset({"tasks"}),
 }
 

@@ -1,0 +1,47 @@
+"""What the tables on a terminal are made of. Every text is put in as plain text: what a model wrote is never read as markup."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+NOTHING = "-"
+WIDTH = 120  # characters, where the output is no terminal: rich would take 80
+
+
+def widen(console: Console) -> None:
+    """Makes a console that is no terminal at least WIDTH wide."""
+    if not console.is_terminal:
+        console.width = max(console.width, WIDTH)
+
+
+def new_table(title: str, first: str, columns: Sequence[str]) -> Table:
+    """Where there is no room, a cell goes on below (`4.17` over `±0.05`): nothing is cut off."""
+    table = Table(title=Text(title), title_justify="left", caption_justify="left", header_style="bold")
+    table.add_column(Text(first), no_wrap=True, overflow="fold")
+    for column in columns:
+        table.add_column(Text(column), justify="right", overflow="fold")
+    return table
+
+
+def add_row(table: Table, *cells: str, style: str | None = None, end_section: bool = False) -> None:
+    """A row of plain texts."""
+    table.add_row(*(Text(cell) for cell in cells), style=style, end_section=end_section)
+
+
+def number(value: float | None, decimals: int, scale: float = 1) -> str:
+    """`4.17`, or NOTHING for none."""
+    return NOTHING if value is None else f"{scale * value:.{decimals}f}"
+
+
+def estimate(found: Mapping[str, Any] | float | None, decimals: int, scale: float = 1) -> str:
+    """`4.17 ±0.05` of {mean or value, ci95}, `4.17` of a bare number; the decimals are those of both parts."""
+    if found is None or isinstance(found, int | float):
+        return number(found, decimals, scale)
+    value = number(found.get("mean", found.get("value")), decimals, scale)
+    interval = found.get("ci95")
+    if value == NOTHING or not interval:
+        return value
+    return f"{value} ±{number((interval[1] - interval[0]) / 2, decimals, scale)}"
