@@ -1,20 +1,18 @@
-"""The `selfreward` command: run a recipe, show a run, ask its judge, talk to its models.
+"""The `selfreward` command: run a recipe, show a run, ask its judge, talk to its models; `eval` measures them.
 
 Exit codes: 0 done, 2 bad input (nothing was started), 3 a stage failed (what was made is kept), 130 interrupted.
 Results go to stdout, progress and messages to stderr. Heavy imports happen inside the commands that need them.
 """
 
-import json
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from selfreward import __version__
+from selfreward.cli import eval as eval_commands
+from selfreward.cli.common import AsJson, RunArgument, chosen_model, exit_codes, print_json, warn_of_code
 
 app = typer.Typer(
     help="Train language models that are their own judge (arXiv 2401.10020).",
@@ -24,9 +22,7 @@ app = typer.Typer(
 )
 recipes_app = typer.Typer(help="The recipes that are shipped, and what a recipe may say.", no_args_is_help=True)
 app.add_typer(recipes_app, name="recipes")
-
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout and nothing else there.")]
+app.add_typer(eval_commands.app, name="eval")
 
 
 def _print_version(wanted: bool) -> None:
@@ -44,50 +40,13 @@ def _options(
     """Train language models that are their own judge (arXiv 2401.10020)."""
 
 
-def _terminated(signum: int, frame: object) -> None:
-    """SIGTERM ends a command as Ctrl-C does, so that a scheduler's stop is a clean one."""
-    raise KeyboardInterrupt
-
-
-@contextmanager
-def _exit_codes(on_interrupt: str = "interrupted") -> Iterator[None]:
-    """Turns the ways a command may end into one line on stderr and an exit code."""
-    from selfreward.errors import BadInput, StageFailed
-
-    before = signal.signal(signal.SIGTERM, _terminated)
-    try:
-        yield
-    except (BadInput, StageFailed) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        typer.echo(on_interrupt, err=True)
-        raise typer.Exit(130) from None
-    except OSError as error:
-        typer.echo(f"error: {error}; what was finished is kept", err=True)
-        raise typer.Exit(3) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _warn_of_code(recipe: Any) -> None:
-    """Says aloud, whatever else is to be quiet, that a model's own code will run."""
-    if any(engine.trust_remote_code for engine in recipe.engines):
-        what = f"engine.trust_remote_code: Python code that comes with {recipe.model} runs with all your rights"
-        typer.echo(f"warning: {what}", err=True)
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
-
-
 def _print_tables(folder: Path, as_json: bool) -> None:
     """A run's tables on stdout."""
     from selfreward import report
 
     tables = report.tables(folder)
     if as_json:
-        _print_json(tables)
+        print_json(tables)
         return
     from rich.console import Console
 
@@ -106,7 +65,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe from M0 to the last model; a run that was stopped goes on where it was."""
-    with _exit_codes():
+    with exit_codes():
         from selfreward.progress import open_progress
         from selfreward.recipe import RECIPE_FILE, load_recipe
 
@@ -114,8 +73,8 @@ def run(
         loaded = load_recipe(recipe, changes)
         is_run = (Path(recipe) / RECIPE_FILE).is_file()
         folder = to or (Path(recipe) if is_run else Path("runs") / loaded.name)
-        _warn_of_code(loaded)
-    with _exit_codes(f"interrupted; continue with: selfreward run {folder}"):
+        warn_of_code(loaded)
+    with exit_codes(f"interrupted; continue with: selfreward run {folder}"):
         from selfreward.loop import run as run_loop
 
         run_loop(loaded, folder, open_progress(quiet))
@@ -127,7 +86,7 @@ def run(
 @app.command()
 def show(run: RunArgument, as_json: AsJson = False) -> None:
     """Show what a run has measured so far."""
-    with _exit_codes():
+    with exit_codes():
         from selfreward.store import RunFolder
 
         RunFolder(run).recipe()
@@ -143,7 +102,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Predict tokens, time, memory, disk and cost of a recipe before anything runs; beside a run's own times."""
-    with _exit_codes():
+    with exit_codes():
         from selfreward import plan as planning
         from selfreward.recipe import RECIPE_FILE, load_recipe
 
@@ -153,7 +112,7 @@ def plan(
 
             found["stages"] = planning.beside(found["stages"], report.tables(Path(recipe))["time"])
         if as_json:
-            _print_json(found)
+            print_json(found)
             return
         from rich.console import Console
 
@@ -170,13 +129,13 @@ def judge(
     as_json: AsJson = False,
 ) -> None:
     """Let a model of a run judge an answer: its votes, their texts, and the score in points, 0 to 5."""
-    with _exit_codes():
-        name = _model(run, model)
+    with exit_codes():
+        name = chosen_model(run, model)
         from selfreward.ask import judge_one
 
         judgement = judge_one(run, name, prompt, response, votes)
         if as_json:
-            _print_json(judgement.model_dump())
+            print_json(judgement.model_dump())
             return
         for number, vote in enumerate(judgement.votes, start=1):
             print(f"vote {number}: {vote.fault if vote.score is None else format(vote.score, 'g')}\n{vote.text}\n")
@@ -191,8 +150,8 @@ def chat(
     prompt: Annotated[str | None, typer.Option(help="Answer this and leave.")] = None,
 ) -> None:
     """Talk to a model of a run, one instruction at a time; it does not remember earlier ones."""
-    with _exit_codes():
-        name = _model(run, model)
+    with exit_codes():
+        name = chosen_model(run, model)
         from selfreward.ask import answer
 
         if prompt is not None:
@@ -210,7 +169,7 @@ def export(
     target: Annotated[Path, typer.Argument(help="The folder to write; it must not exist.")],
 ) -> None:
     """Write a model of a run as a plain transformers folder, with a model card."""
-    with _exit_codes():
+    with exit_codes():
         from selfreward.export import export as write
 
         typer.echo(f"{write(model, target)}")
@@ -224,26 +183,15 @@ def _next_line() -> str | None:
         return None
 
 
-def _model(run: Path, name: str | None) -> str:
-    """The model that is meant, the newest where none is named; BadInput where the run has none of that name."""
-    from selfreward.store import RunFolder
-
-    folder = RunFolder(run)
-    chosen = name or folder.models()[-1]
-    folder.model_path(chosen)
-    _warn_of_code(folder.recipe())
-    return chosen
-
-
 @recipes_app.command("list")
 def recipes_list(as_json: AsJson = False) -> None:
     """Name the shipped recipes."""
-    with _exit_codes():
+    with exit_codes():
         from selfreward.recipe import list_recipes
 
         recipes = list_recipes()
         if as_json:
-            _print_json(recipes)
+            print_json(recipes)
             return
         width = max(len(name) for name in recipes)
         for name, line in recipes.items():
@@ -253,7 +201,7 @@ def recipes_list(as_json: AsJson = False) -> None:
 @recipes_app.command("show")
 def recipes_show(name: Annotated[str, typer.Argument(help="A shipped recipe, a YAML file or a run folder.")]) -> None:
     """Print a whole recipe as YAML, defaults included."""
-    with _exit_codes():
+    with exit_codes():
         from selfreward.recipe import load_recipe, to_yaml
 
         print(to_yaml(load_recipe(name)), end="")
@@ -262,16 +210,12 @@ def recipes_show(name: Annotated[str, typer.Argument(help="A shipped recipe, a Y
 @recipes_app.command("schema")
 def recipes_schema() -> None:
     """Print the JSON Schema of a recipe, with the source of every default."""
-    with _exit_codes():
+    with exit_codes():
         from selfreward.recipe import schema
 
-        _print_json(schema())
+        print_json(schema())
 
 
 def main() -> None:
     """The entry point of the installed command."""
     app()
-
-
-if __name__ == "__main__":
-    main()
