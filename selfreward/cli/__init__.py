@@ -94,6 +94,27 @@ def show(run: RunArgument, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Run folders; the first is compared with.")],
+    force: Annotated[bool, typer.Option("--force", help="Also runs that were measured differently.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare runs: strategies prompt by prompt, recipes over their seeds, and the paper's figures beside them."""
+    with exit_codes():
+        from selfreward.report.comparing import compare as compare_runs
+
+        found = compare_runs(runs, force)
+        if as_json:
+            print_json(found)
+            return
+        from rich.console import Console
+
+        from selfreward.report.compared import render_comparison
+
+        render_comparison(found, Console())
+
+
+@app.command()
 def plan(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe, a YAML file, or a run folder to compare with.")],
     overrides: Annotated[
