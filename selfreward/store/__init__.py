@@ -2,6 +2,7 @@
 
 from selfreward.store.files import append, fill, read, read_json, read_rows, saving, write_json, write_once, write_text
 from selfreward.store.run import (
+    ANALYSIS_FILE,
     ATTEMPTS_FILE,
     BASE_FOLDER,
     COUNTS_FILE,
@@ -32,6 +33,7 @@ from selfreward.store.run import (
 )
 
 __all__ = [
+    "ANALYSIS_FILE",
     "ATTEMPTS_FILE",
     "BASE_FOLDER",
     "COUNTS_FILE",

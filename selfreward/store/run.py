@@ -21,6 +21,7 @@ STAMP_FILE = "stamp.json"
 METRICS_FILE = "metrics.jsonl"
 LOCK_FILE = "run.lock"
 REPORT_FILE = "report.html"
+ANALYSIS_FILE = "analysis.json"
 LOGS_FOLDER = "logs"
 BASE_FOLDER = "base"  # M0 with the chat template that the recipe names, where it has none
 # In seed/
