@@ -1,89 +1,225 @@
 """`selfreward eval`: one command for each measurement of models; the work is in `selfreward.evaluation`."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from selfreward.cli import eval_judges
 from selfreward.cli.common import AsJson, exit_codes, print_json, warn_of_code
 
 app = typer.Typer(help="Measure models: against one another and on public benchmarks.", no_args_is_help=True)
 
-# The names of `selfreward.statistics`, which takes too long to import for a command that only explains itself.
-Ties = Annotated[
-    Literal["excluded", "agreement", "half", "wrong"], typer.Option("--tie-policy", help="What equal scores are worth.")
+
+Side = Annotated[Path | None, typer.Argument(help="A model of a run, as runs/micro/m3, or a file of outputs.")]
+Judge = Annotated[
+    str | None, typer.Option(help="Who judges: a model as in a recipe, RUN/mK, the URL of a server, or `length`.")
 ]
-Averaged = Annotated[
-    Literal["micro", "macro"], typer.Option("--average", help="micro: over all pairs; macro: the mean over sets.")
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="A recipe's value for the judge, as engine.batch_size=8; repeatable."
+    ),
 ]
-Undefined = Annotated[
-    Literal["zero", "skipped", "pooled"] | None,
-    typer.Option(help="What a set scored all alike adds to correlations.  [default: the tie policy's]"),
+Template = Annotated[
+    str | None,
+    typer.Option(help="What the judge is asked: a pairwise template, or a .jinja file.  [default: forced_choice]"),
 ]
+ReadFrom = Annotated[
+    Literal["written", "probabilities"] | None,
+    typer.Option(
+        "--read",
+        help="Verdicts as written, or from the probabilities of 1 and 2.  [default: written; alpaca: probabilities]",
+    ),
+]
+To = Annotated[
+    Path | None, typer.Option(help="The folder of the verdicts.  [default: evals/<hash of all that matters>]")
+]
+Prompts = Annotated[
+    Path | None, typer.Option(help="What models of runs are to answer; else the outputs' or held-out ones.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+Force = Annotated[bool, typer.Option("--force", help="Take figures of different judges together.")]
 
 
-@app.command("reward-model")
-def reward_model(
-    sets: Annotated[Path, typer.Option("--sets", help='Lines of {"human_ranks": [0, 1], "scores": [4.5, null]}.')],
-    ties: Ties = "excluded",
-    average: Averaged = "micro",
-    undefined: Undefined = None,
+@app.callback()
+def _group() -> None:
+    """Measure models: against one another and on public benchmarks."""
+
+
+@app.command("head-to-head")
+def head_to_head(
+    model_1: Side = None,
+    model_2: Side = None,
+    verdicts: Annotated[
+        Path | None,
+        typer.Option(help='Count these: a line {"id", "order": 0 or 1, "winner": 1, 2, 0 or null} for each verdict.'),
+    ] = None,
+    judge: Judge = None,
+    by: Annotated[
+        Literal["verdicts", "scores"], typer.Option(help="A verdict on the pair, or the higher of two scores.")
+    ] = "verdicts",
+    settings: Settings = None,
+    template: Template = None,
+    read: ReadFrom = None,
+    prompts: Prompts = None,
+    to: To = None,
+    force: Force = False,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure any judge's scores against people's ranks: the five metrics of a reward model, and their coverage."""
-    with exit_codes():
-        from selfreward.evaluation.scored_sets import measure, read_scored_sets
+    """Wins, ties and losses of one model against another, each prompt judged in both orders."""
+    with exit_codes("interrupted; the same command goes on"):
+        from selfreward.errors import BadInput
 
-        found = measure(read_scored_sets(sets), (ties, average, undefined))
+        if verdicts is not None:
+            _refuse("--verdicts", model_1, judge, settings, template, read, prompts, to)
+            from selfreward.evaluation.verdicts import read_verdicts, tally
+
+            _print_head_to_head(tally(read_verdicts(verdicts, force)), as_json)
+            return
+        if not (model_1 and model_2 and judge):
+            raise BadInput("who plays, and who judges?", "head-to-head", "give two models and --judge, or --verdicts")
+        from selfreward.evaluation.match import answers_of, match, open_match
+        from selfreward.evaluation.pinned import pinned
+        from selfreward.progress import open_progress
+
+        who = pinned(judge, settings or [], by, template, read)
+        sides = (model_1, model_2)
+        folder, progress = open_match(sides, prompts, who, to), open_progress(quiet)
+        _warn(who, sides)
+        found = match(answers_of(sides, prompts, folder, progress), who, folder, progress)
+        _print_head_to_head(found, as_json)
+        typer.echo(f"match: {folder}", err=True)
+
+
+@app.command()
+def matches(
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders of matches, as evals/<hash>.")],
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Results of matches side by side, and the paper's; of one judge, unless forced."""
+    with exit_codes():
+        from selfreward.evaluation.match import results
+
+        found = results(folders, force)
         if as_json:
             print_json(found)
             return
         from rich.console import Console
 
-        from selfreward.report.judges import render_reward_metrics
+        from selfreward.report.evals import render_matches
 
-        render_reward_metrics(found, Console())
+        render_matches(found, Console())
 
 
-@app.command("judge")
-def judge(
-    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="RUN, RUN/MODEL, or a model's folder.")],
-    sets: Annotated[
-        Path | None,
-        typer.Option("--sets", help="Ranked responses, as docs/seeds.md has them.  [default: the run's own]"),
+@app.command()
+def alpaca(
+    model: Side = None,
+    annotations: Annotated[
+        list[Path] | None, typer.Option(help="annotations.json of a model; repeatable: a line for each.")
     ] = None,
-    templates: Annotated[
-        list[str] | None, typer.Option("--template", help="A judge template; repeatable.  [default: the recipe's]")
-    ] = None,
-    votes: Annotated[str | None, typer.Option(help="As 1,3,5,11: the first of one set of votes.")] = None,
-    reads: Annotated[
-        list[str] | None,
-        typer.Option("--read", help="votes, expected or direct; repeatable.  [default: the recipe's]"),
-    ] = None,
-    ties: Ties = "excluded",
-    average: Averaged = "micro",
-    undefined: Undefined = None,
-    cache: Annotated[Path, typer.Option(help="Where judgements are kept.")] = Path("runs/judged"),
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    outputs: Annotated[Path | None, typer.Option(help="model_outputs.json, to be checked against annotations.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="The outputs that the model is compared with.")] = None,
+    length_controlled: Annotated[
+        bool, typer.Option("--length-controlled", help="The rate at equal lengths too.")
+    ] = False,
+    difficulty: Annotated[Path | None, typer.Option(help="df_gamed.csv of AlpacaEval: its own length control.")] = None,
+    judge: Judge = None,
+    settings: Settings = None,
+    template: Template = None,
+    read: ReadFrom = None,
+    to: To = None,
+    force: Force = False,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure models as judges of ranked responses, with any template, number of votes and way to read them."""
-    with exit_codes("interrupted; the same command goes on where it was"):
-        from selfreward.evaluation.judging import Ways, measure_judges, numbers_of_votes, read_ranked_sets
-        from selfreward.evaluation.named_models import named_models
-        from selfreward.progress import open_progress
+    """AlpacaEval 2.0: win rates from annotations, or of a model that is annotated here."""
+    with exit_codes("interrupted; the same command goes on"):
+        from selfreward.errors import BadInput
+        from selfreward.evaluation.alpaca import leaderboard
 
-        ways = Ways(templates or [None], reads or [None], numbers_of_votes(votes) if votes else [None])
-        found = named_models(models)
-        ranked = None if sets is None else read_ranked_sets(sets)
-        for recipe in {model.run: model.recipe for model in found}.values():
-            warn_of_code(recipe)
-        rows = measure_judges(found, ranked, ways, (ties, average, undefined), cache, open_progress(quiet))
+        if bool(annotations) == bool(model):
+            raise BadInput("give a model, or its --annotations", "alpaca")
+        if annotations:
+            _refuse("--annotations", judge, settings, template, read, to)
+        if model is not None:
+            if not (reference and judge):
+                raise BadInput(
+                    "a model is compared with something by somebody", "alpaca", "give --reference and --judge"
+                )
+            from selfreward.evaluation.annotate import annotate
+            from selfreward.evaluation.match import answers_of, open_match
+            from selfreward.evaluation.pinned import pinned
+            from selfreward.progress import open_progress
+
+            _refuse("a model", outputs)
+            who = pinned(
+                judge, settings or [], "verdicts", template, read or (None if judge == "length" else "probabilities")
+            )
+            sides = (model, reference)
+            folder, progress = open_match(sides, None, who, to), open_progress(quiet)
+            _warn(who, sides)
+            ours, theirs = answers_of(sides, None, folder, progress)
+            annotations, reference = [annotate(ours, theirs, who, folder, progress)], None
+            typer.echo(f"annotations: {annotations[0]}", err=True)
+        found = leaderboard(annotations or [], outputs, reference, length_controlled, difficulty, force)
         if as_json:
-            print_json(rows)
+            print_json(found[0] if len(found) == 1 else found)
             return
         from rich.console import Console
 
-        from selfreward.report.judges import render_judges
+        from selfreward.report.evals import render_alpaca
 
-        render_judges(rows, Console())
+        render_alpaca(found, Console())
+
+
+@app.command("alpaca-outputs")
+def alpaca_outputs(
+    model: Annotated[Path, typer.Argument(metavar="RUN/MODEL", help="A model of a run, as runs/micro/m3.")],
+    prompts: Annotated[Path, typer.Option(help="A .json or .jsonl file with an `instruction` in each row.")],
+    to: Annotated[Path, typer.Option(help="The model_outputs.json to write; it must not exist.")],
+    quiet: Quiet = False,
+) -> None:
+    """Write the answers of a model of a run as AlpacaEval's model_outputs.json."""
+    with exit_codes("interrupted; the same command goes on"):
+        from selfreward.evaluation.annotate import write_outputs
+        from selfreward.progress import open_progress
+
+        write_outputs(model, prompts, to, open_progress(quiet))
+        typer.echo(f"{to}")
+
+
+def _refuse(where: str, *others: object) -> None:
+    """BadInput where something was given besides that would have no effect."""
+    if any(other for other in others):
+        from selfreward.errors import BadInput
+
+        raise BadInput("is given with something that would have no effect", where, "give the one or the other")
+
+
+def _warn(judge: Any, sides: Sequence[Path]) -> None:
+    """Says aloud that code of models will run, of the judge's or of those that answer."""
+    from selfreward.evaluation.answers import is_model
+    from selfreward.store import RunFolder
+
+    recipes = [RunFolder(side.parent).recipe() for side in sides if is_model(side)]
+    for recipe in [*recipes, *([judge.recipe] if judge.recipe else [])]:
+        warn_of_code(recipe)
+
+
+def _print_head_to_head(found: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    from rich.console import Console
+
+    from selfreward.report.evals import render_head_to_head
+
+    render_head_to_head(found, Console())
+
+
+app.command("reward-model")(eval_judges.reward_model)
+app.command("judge")(eval_judges.judge)

@@ -5,20 +5,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, StrictInt, model_validator
 
-from selfreward.errors import BadInput
-from selfreward.recipe import Source
-from selfreward.seeds.forms.row import Row
-from selfreward.seeds.rows import rows
+from selfreward.evaluation.given import Row, read_given
 from selfreward.statistics import Average, RankedScores, TiePolicy, Undefined, reward_metrics
 
 
 class ScoredSet(Row):
     """The responses to one prompt as people ranked and a judge scored them, in the same order."""
 
-    human_ranks: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)  # 0 is the best; equal ranks are ties
-    scores: list[Annotated[float, Field(allow_inf_nan=False)] | None]  # None: the judge gave none that could be read
+    human_ranks: list[Annotated[StrictInt, Field(ge=0)]] = Field(min_length=1)  # 0 is the best; equal ranks are ties
+    scores: list[
+        Annotated[float, Field(strict=True, allow_inf_nan=False)] | None
+    ]  # None: the judge gave none that could be read
 
     @model_validator(mode="after")
     def _one_score_each(self) -> Self:
@@ -33,23 +32,10 @@ def read_scored_sets(path: Path) -> list[RankedScores]:
     The bootstrap draws by position: sorted, no interval depends on the order of lines or of responses. BadInput names the
     first line that cannot be used.
     """
-    sets = []
-    for row in rows(Source(path=str(path))):
-        try:
-            found = (
-                ScoredSet.model_validate_json(row.value)
-                if isinstance(row.value, bytes)
-                else ScoredSet.model_validate(row.value)
-            )
-        except ValidationError as error:
-            fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            where = ".".join(str(part) for part in fault["loc"])
-            message = fault["msg"].removeprefix("Value error, ")
-            todo = 'a line is {"human_ranks": [0, 1], "scores": [4.5, null]}'
-            raise BadInput(f"{where}: {message}" if where else message, row.place, todo) from None
-        sets.append(sorted(zip(found.human_ranks, found.scores, strict=True), key=_order))
-    if not sets:
-        raise BadInput("holds no sets", path, "write one a line")
+    sets = [
+        sorted(zip(found.human_ranks, found.scores, strict=True), key=_order)
+        for _, found in read_given(path, ScoredSet)
+    ]
     sets.sort(key=lambda responses: [_order(response) for response in responses])
     return [([rank for rank, _ in one], [score for _, score in one]) for one in sets]
 

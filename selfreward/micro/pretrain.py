@@ -44,7 +44,7 @@ class Schedule:
     plateau: float  # the shard up to which the learning rate stays at its highest
 
 
-SCHEDULE = Schedule(shards=200, clean=165, rise=0.5, plateau=35.0)
+SCHEDULE = Schedule(shards=165, clean=130, rise=0.5, plateau=35.0)
 
 
 def new_model(vocab_size: int) -> Any:

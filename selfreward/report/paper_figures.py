@@ -33,3 +33,23 @@ MULTIPLE_CHOICE: dict[str, float] = {
 
 # Win, tie, lose in percent of 50 prompts against the SFT baseline, by the majority of three people (in one source only).
 HUMAN: dict[str, tuple[float, float, float]] = {"m1": (28, 26, 46), "m2": (56, 24, 20), "m3": (66, 16, 18)}
+
+# AlpacaEval 2.0, against GPT-4 Turbo and judged by it: win rate in percent (table 1), and the mean length of the answers in
+# characters where it is printed.
+ALPACA_EVAL: dict[str, tuple[float, int | None]] = {
+    "m1": (9.94, 1092),
+    "m2": (15.38, 1552),
+    "m3": (20.44, 2552),
+    "GPT-4 0314": (22.07, None),
+    "Mistral Medium": (21.86, None),
+    "Claude 2": (17.19, None),
+    "Gemini Pro": (16.85, None),
+    "GPT-4 0613": (15.76, None),
+    "GPT 3.5 Turbo 0613": (14.13, None),
+    "LLaMA2 Chat 70B": (13.87, None),
+    "Vicuna 33B v1.3": (12.71, None),
+    "Humpback 70B": (10.12, None),
+    "Guanaco 65B": (6.86, None),
+    "Davinci001": (2.76, None),
+    "Alpaca 7B": (2.59, None),
+}

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from selfreward import statistics
 from selfreward.cli import app
-from selfreward.cli import eval as commands
+from selfreward.cli import eval_judges as commands
 from selfreward.errors import BadInput
 from selfreward.evaluation.scored_sets import measure, read_scored_sets
 
@@ -67,15 +67,15 @@ def test_neither_the_order_of_the_lines_nor_that_of_the_responses_changes_anythi
     ("line", "said"),
     [
         ({"human_ranks": [0, 1, 2], "scores": [1, 2]}, "3 human_ranks and 2 scores"),
-        ({"human_ranks": [0, 0.5], "scores": [1, 2]}, "human_ranks.1"),
-        ({"human_ranks": [0, "1"], "scores": [1, 2]}, "human_ranks.1"),
-        ({"human_ranks": [0, -1], "scores": [1, 2]}, "human_ranks.1"),
+        ({"human_ranks": [0, 0.5], "scores": [1, 2]}, "human_ranks: "),
+        ({"human_ranks": [0, "1"], "scores": [1, 2]}, "human_ranks: "),
+        ({"human_ranks": [0, -1], "scores": [1, 2]}, "human_ranks: "),
         ({"human_ranks": [], "scores": []}, "human_ranks"),
-        ({"human_ranks": [0, 1], "scores": [1, True]}, "scores.1"),
-        ('{"human_ranks": [0, 1], "scores": [1, NaN]}', "scores.1"),
-        ('{"human_ranks": [0, 1], "scores": [1, Infinity]}', "scores.1"),
+        ({"human_ranks": [0, 1], "scores": [1, True]}, "scores: "),
+        ('{"human_ranks": [0, 1], "scores": [1, NaN]}', "scores: "),
+        ('{"human_ranks": [0, 1], "scores": [1, Infinity]}', "scores: "),
         ({"human_ranks": [0, 1]}, "scores: Field required"),
-        ("[1, 2]", "an object"),
+        ("[1, 2]", "not an object"),
         ('{"human_ranks": [0, 1], "sco', "JSON"),
     ],
 )
@@ -87,7 +87,7 @@ def test_a_line_that_cannot_be_used_is_one_error_with_its_number(tmp_path: Path,
 
 
 def test_a_file_without_sets_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="holds no sets"):
+    with pytest.raises(BadInput, match="holds no rows"):
         read_scored_sets(written(tmp_path / "sets.jsonl", []))
 
 
