@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from selfreward.report.cells import NOTHING, WIDTH
 from selfreward.report.paper_figures import ALPACA_EVAL, HEAD_TO_HEAD
-from selfreward.report.printing import NOTHING, WIDTH
 
 
 def render_head_to_head(found: Mapping[str, Any], console: Console) -> None:
