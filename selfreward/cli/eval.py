@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from selfreward.cli import eval_judges
+from selfreward.cli import eval_judges, eval_people
 from selfreward.cli.common import AsJson, exit_codes, print_json, warn_of_code
 
 app = typer.Typer(help="Measure models: against one another and on public benchmarks.", no_args_is_help=True)
@@ -223,3 +223,5 @@ def _print_head_to_head(found: dict[str, Any], as_json: bool) -> None:
 
 app.command("reward-model")(eval_judges.reward_model)
 app.command("judge")(eval_judges.judge)
+app.command("human-form")(eval_people.human_form)
+app.command("human-read")(eval_people.human_read)
