@@ -6,7 +6,7 @@ votes are the first of many, and what a run's own evaluation has asked already i
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -19,7 +19,8 @@ from selfreward.evaluation.named_models import NamedModel
 from selfreward.evaluation.reward_modelling import join
 from selfreward.evaluation.scored_sets import Rules, measure
 from selfreward.judges import llm
-from selfreward.judges.shown import begin_of
+from selfreward.judges.expected import expect
+from selfreward.judges.shown import begin_of, judge_prompt
 from selfreward.judges.votes import judgement_id, make_judgement
 from selfreward.models import CHAT_TEMPLATE_FILE
 from selfreward.progress import Progress
@@ -198,18 +199,46 @@ class _Asked:
             by_response = {found.response_id: found for found in store.read(file, Judgement)}
             if number >= judge.votes and all(response.id in by_response for response in responses):
                 return [by_response[response.id] for response in responses]
+        make = self._ask(judge) if judge.read != "expected" else self._expect(judge, responses)
         store.write_json(folder / PIN_FILE, self.pin(judge))
         return store.fill(
             folder / f"{judge.votes}.jsonl",
             Judgement,
             responses,
             lambda response: judgement_id(self.model.name, response.id),
-            lambda batch: llm.judge(
-                self.engines.of(self.model.folder), batch, judge, self.model.name, self.model.recipe.seed
-            ),
+            make,
             self.model.recipe.engine.batch_size,
             self.progress,
         )
+
+    def _ask(self, judge: Judge) -> Callable[[list[Response]], list[Judgement]]:
+        def make(batch: list[Response]) -> list[Judgement]:
+            engine = self.engines.of(self.model.folder)
+            return llm.judge(engine, batch, judge, self.model.name, self.model.recipe.seed)
+
+        return make
+
+    def _expect(self, judge: Judge, responses: Sequence[Response]) -> Callable[[list[Response]], list[Judgement]]:
+        """Expected points of what the judge wrote, or has written, as votes: words are paid for once."""
+        written = self.judgements(judge.model_copy(update={"read": "votes"}), responses)
+        words = {judgement.response_id: judgement for judgement in written}
+
+        def make(batch: list[Response]) -> list[Judgement]:
+            asked = [
+                (judge_prompt(judge.template, response.prompt, response.text, words[response.id].cut), vote)
+                for response in batch
+                for vote in words[response.id].votes[: judge.votes]
+            ]
+            engine = self.engines.of(self.model.folder)
+            read = iter(expect(engine, [prompt for prompt, _ in asked], [vote for _, vote in asked]))
+            return [
+                make_judgement(
+                    response, [next(read) for _ in range(judge.votes)], self.model.name, cut=words[response.id].cut
+                )
+                for response in batch
+            ]
+
+        return make
 
     def _own(self, judge: Judge) -> Iterator[tuple[int, Path]]:
         """Number of votes and file of the run's own evaluation, where it asked in the same way."""

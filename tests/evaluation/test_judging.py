@@ -20,7 +20,7 @@ from selfreward.evaluation.named_models import named_models
 from selfreward.judges import llm
 from selfreward.progress import QuietProgress
 from selfreward.recipe import Recipe, to_yaml
-from selfreward.records import RankedResponse, RankedSet
+from selfreward.records import Judgement, RankedResponse, RankedSet
 from selfreward.responses import ranked_responses
 
 CLI = CliRunner()
@@ -168,6 +168,20 @@ def test_every_template_is_asked_and_a_direct_reading_has_one_vote(run: Path, tm
     ways = [(row["pin"]["template"], row["pin"]["read"], row["votes"]) for row in rows]
     assert ways == [(t, *way) for t in templates for way in (("votes", 1), ("votes", 3), ("direct", 1))]
     assert {row["health"]["mean_score"]["mean"] for row in rows if row["pin"]["read"] == "direct"} == {2.5}
+
+
+def test_expected_points_are_read_off_the_words_that_were_paid_for_as_votes(run: Path, tmp_path: Path) -> None:
+    measured([run / "m1"], tmp_path / "cache", Ways(votes=(3,)))
+    (row,) = measured([run / "m1"], tmp_path / "cache", Ways(reads=("expected",), votes=(2,)))
+    assert len(Grader.asked) == NUM_RESPONSES
+    (file,) = (tmp_path / "cache").glob("*/2.jsonl")
+    kept = {found.response_id: found for found in store.read(file, Judgement)}
+    (model,) = named_models([run / "m1"])
+    judge = measured_judge(model.recipe).model_copy(update={"read": "expected", "votes": 2, "quorum": 1})
+    engine = Grader(grade, token_probs=lambda text, points: [0, 0, 0.5, 0.5, 0, 0])
+    asked_at_once = llm.judge(engine, ranked_responses(SETS), judge, model.name, model.recipe.seed)
+    assert [kept[found.response_id] for found in asked_at_once] == asked_at_once
+    assert row["votes"] == 2 and row["pin"]["read"] == "expected"
 
 
 def test_unreadable_votes_lower_coverage_and_are_shown(run: Path, tmp_path: Path) -> None:
