@@ -20,7 +20,7 @@ quickstart: .venv/run.stamp ## install and run the whole method in the micro-wor
 test: check ## lint, types and tests
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-test-all: check .venv/serving.stamp ## the same, and what is slow or starts servers or worker processes
+test-all: check .venv/extras.stamp ## the same, and what is slow or starts servers or worker processes
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto --dist loadfile -m 'not gpu and not network'
 
 check: .venv/dev.stamp ## lint and types
@@ -47,6 +47,6 @@ clean: ## remove the virtual environment and all caches, never a run
 	$(PIP) -e '.[dev]'
 	@touch $@
 
-.venv/serving.stamp: .venv/dev.stamp
-	$(PIP) -e '.[serving]'
+.venv/extras.stamp: .venv/dev.stamp
+	$(PIP) -e '.[serving,ray]'
 	@touch $@

@@ -41,24 +41,37 @@ def compare(model: str, num_sets: int, votes: int, reference: int, seed: int) ->
     # The reference has a seed of its own: it must not share votes with what it is compared to.
     found = {name: _judged(engine, responses, s, seed + (name == "reference")) for name, s in settings.items()}
     engine.close()
-    reference_scores = {j.response_id: j.score for j in found["reference"][0]}
     rows = {}
     for name, (judgements, seconds) in found.items():
-        both = [(j.score, reference_scores[j.response_id]) for j in judgements if j.score is not None]
-        pairs = [(a, b) for a, b in both if b is not None]
-        ours, theirs = [a for a, _ in pairs], [b for _, b in pairs]
         accuracy = reward_modelling(oracle_ranking(sets), judgements)["half"]["pairwise_accuracy"]
         rows[name] = {
-            "scored": len(both),
+            "scored": sum(j.score is not None for j in judgements),
             "coverage": sum(j.coverage for j in judgements) / len(judgements),
-            "pearson": pearsonr(ours, theirs).statistic if len(pairs) > 1 else None,
-            "spearman": spearmanr(ours, theirs).statistic if len(pairs) > 1 else None,
-            "distance_points": sum(abs(a - b) for a, b in pairs) / len(pairs) if pairs else None,
+            **_agreement(judgements, found["reference"][0]),
             "tied_pairs": _tied(judgements),
             "pairwise_accuracy": accuracy,
             "seconds": seconds,
         }
-    return {"model": model, "responses": len(responses), "votes": votes, "rows": rows}
+    return {
+        "model": model,
+        "responses": len(responses),
+        "votes": votes,
+        "reference_votes": reference,
+        "rows": rows,  # each beside the reference
+        "votes_beside_expected": _agreement(found["votes"][0], found["expected"][0]),  # of the same justifications
+    }
+
+
+def _agreement(ours: list[Judgement], others: list[Judgement]) -> dict[str, float | None]:
+    """Correlations and mean distance, points, of the scores of responses that both have scored."""
+    theirs = {j.response_id: j.score for j in others}
+    pairs = [(j.score, b) for j in ours if j.score is not None and (b := theirs[j.response_id]) is not None]
+    sides = list(zip(*pairs, strict=True))
+    return {
+        "pearson": pearsonr(*sides).statistic if len(pairs) > 1 else None,
+        "spearman": spearmanr(*sides).statistic if len(pairs) > 1 else None,
+        "distance_points": sum(abs(a - b) for a, b in pairs) / len(pairs) if pairs else None,
+    }
 
 
 def _judged(engine: LocalEngine, responses: Any, settings: Judge, seed: int) -> tuple[list[Judgement], float]:

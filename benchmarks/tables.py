@@ -1,9 +1,9 @@
-"""Makes every table and picture of README.md and docs/micro-world.md from benchmarks/results/*.json.
+"""Makes every table and picture of the documents from benchmarks/results/*.json.
 
     python benchmarks/tables.py [--check]
 
-A table stands between two marks, `<!-- table: NAME -->` and `<!-- end -->`. With --check nothing is written, and the exit
-code is 1 where a document is not what the results give.
+A table stands between two marks, `<!-- table: NAME -->` and `<!-- end -->`; one whose results are not there yet says so. With
+--check nothing is written, and the exit code is 1 where a document is not what the results give.
 """
 
 import argparse
@@ -17,7 +17,10 @@ from selfreward.store import read_json
 
 REPOSITORY = Path(__file__).parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results"
-DOCUMENTS = ("README.md", "docs/micro-world.md", "docs/notebook.md", "selfreward/micro/m0/README.md")
+DOCUMENTS = (
+    "README.md", "docs/micro-world.md", "docs/models.md", "docs/notebook.md", "docs/plan.md", "docs/servers.md",
+    "selfreward/micro/m0/README.md",
+)  # fmt: skip
 NAMES = {"sft": "SFT", "m1": "M1", "m2": "M2", "m3": "M3", "m4": "M4", "m5": "M5"}
 VARIANTS = {
     "self": "self-rewarding",
@@ -144,6 +147,70 @@ def learning_curve() -> str:
     return table(header, rows)
 
 
+def plan() -> str:
+    found = read_json(RESULTS / "plan.json")
+    rows = []
+    for row in [*found["stages"], {"stage": "all", **found["total"]}]:
+        seconds = row["seconds"]
+        ratios = [row[f"{kind}_tokens"]["ratio"] for kind in ("read", "written", "trained")]
+        rows.append(
+            [
+                row["stage"], f"{seconds['predicted']:.1f}",
+                f"{seconds['measured']:.1f}" if seconds["measured"] is not None else "-",
+                *(f"{ratio:.2f}" if ratio else "-" for ratio in (seconds["ratio"], *ratios)),
+            ]
+        )  # fmt: skip
+    header = ["stage", "predicted s", "measured s", "ratio", "tokens read", "written", "trained on"]
+    return table(header, rows)
+
+
+def engines() -> str:
+    found = read_json(RESULTS / "engines.json")
+    rows = []
+    for name, row in found["engines"].items():
+        beyond = [1000 * row["overhead_s_per_item"][stage] if row["overhead_s_per_item"] else None for stage in ITEMS]
+        each = [f"{1000 * row['s_per_item'][stage]:.1f}" for stage in ITEMS]
+        more = [f" ({value:+.1f})" if value is not None and name != "local" else "" for value in beyond]
+        cells = [ms + extra for ms, extra in zip(each, more, strict=True)]
+        rows.append([name, f"{row['open_s']:.1f}", f"{row['round_s']:.1f}", *cells])
+    said = f"The server: {found['server']}.\n\n" if found["server"] else ""
+    return said + table(["engine", "opened in s", "round, s", *(f"ms {item}" for item in ITEMS.values())], rows)
+
+
+def gpu() -> str:
+    found = read_json(RESULTS / "gpu.json")
+    rows = []
+    for title, rates, ratio in (
+        ("decoding, tokens per second", found["decode_tokens_per_s"], found["decode_ratio"]),
+        ("judgements per second", found["judgements_per_s"], found["judging_ratio"]),
+    ):
+        rows.append([title, f"{rates['local_engine']:.4g}", f"{rates['transformers']:.4g}", f"{ratio:.2f}"])
+    mfu = f"MFU {100 * found['sft_mfu']:.0f}% in SFT and {100 * found['dpo_mfu']:.0f}% in DPO"
+    size = f"{found['model_parameters'] / 1e9:.2f} billion parameters on {found['device']}"
+    said = f"{size}: {mfu}, {found['peak_bytes'] / 2**30:.1f} GiB of memory at most."
+    return f"{said}\n\n" + table(["", "the local engine", "`transformers.generate`", "ratio"], rows)
+
+
+def expected_score() -> str:
+    found = read_json(RESULTS / "expected_score.json")
+    titles = {
+        "reference": f"the mean of {found['reference_votes']} votes", "votes": f"the mean of {found['votes']} votes",
+        "expected": f"{found['votes']} votes, expected", "expected, one": "one vote, expected",
+        "direct": "direct: no justification",
+    }  # fmt: skip
+    rows = []
+    for name, row in found["rows"].items():
+        correlations = [number(row, key=key) for key in ("pearson", "distance_points")]
+        right = number(row["pairwise_accuracy"], 1, 100, "value")
+        rows.append([titles[name], *correlations, number(row, 1, 100, "tied_pairs"), right, f"{row['seconds']:.1f}"])
+    both = found["votes_beside_expected"]
+    said = f"Votes and expected scores of the same justifications: Pearson {number(both, key='pearson')}, "
+    said += f"{number(both, key='distance_points')} points apart on average, over {found['responses']} responses."
+    header = ["points are", "Pearson with the first", "distance, points", "tied pairs %", "pairwise right %", "seconds"]
+    return f"{said}\n\n" + table(header, rows)
+
+
+ITEMS = {"prompts": "an attempt", "responses": "a response", "judgements": "a vote"}  # in ms, and beyond local
 TABLES: dict[str, Callable[[], str]] = {
     "effect": effect,
     "steps": steps,
@@ -154,14 +221,27 @@ TABLES: dict[str, Callable[[], str]] = {
     "quickstart": quickstart,
     "engine": engine,
     "learning_curve": learning_curve,
+    "plan": plan,
+    "engines": engines,
+    "gpu": gpu,
+    "expected_score": expected_score,
 }
+NOT_YET = (
+    "plan",
+    "engines",
+    "gpu",
+    "expected_score",
+)  # tables whose script may not have been run, of the script's name
 
 
 def filled(text: str) -> str:
     """The document with every table made anew."""
 
     def one(match: re.Match[str]) -> str:
-        return f"<!-- table: {match[1]} -->\n{TABLES[match[1]]()}\n<!-- end -->"
+        name = match[1]
+        missing = name in NOT_YET and not (RESULTS / f"{name}.json").exists()
+        made = f"Not measured yet: `python benchmarks/{name}.py`." if missing else TABLES[name]()
+        return f"<!-- table: {name} -->\n{made}\n<!-- end -->"
 
     return re.sub(r"<!-- table: (\w+) -->\n.*?<!-- end -->", one, text, flags=re.DOTALL)
 

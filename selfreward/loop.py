@@ -7,6 +7,7 @@ from pathlib import Path
 
 from selfreward import store
 from selfreward.engines import check_engine, find_engine
+from selfreward.errors import StageFailed
 from selfreward.evaluation.evaluate import evaluate
 from selfreward.judges import open_judge
 from selfreward.judges.shown import begin_of, judge_prompt
@@ -65,7 +66,10 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
 def eft_seed(
     run_folder: RunFolder, recipe: Recipe, seeds: Seeds, engines: Engines, baseline: str, progress: Progress
 ) -> list[Example]:
-    """The EFT seed: the SFT baseline's own judgements, where they agree with people (section 3.1.1)."""
+    """The EFT seed: the SFT baseline's own judgements, where they agree with people (section 3.1.1).
+
+    StageFailed where none of them does: M1 would be the baseline once more.
+    """
     folder = run_folder.folder(store.SEED_FOLDER)
     if not seeds.ranked:
         return []
@@ -90,6 +94,9 @@ def eft_seed(
     store.write_once(folder / store.EFT_FILE, eft)
     counted = folder / store.COUNTS_FILE
     store.write_json(counted, {**(store.read_json(counted) if counted.exists() else {}), "eft": counts})
+    if not eft:
+        what = f"of {counts['sets']} ranked sets not one became a judgement to learn from; its counts say why"
+        raise StageFailed(what, counted, "raise eft.attempts or eft.max_tokens, or do without: seeds.num_eft_prompts=0")
     return eft
 
 

@@ -9,6 +9,7 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from selfreward.errors import BadInput
 
@@ -87,21 +88,47 @@ def _snapshot(model: str, revision: str | None, with_code: bool) -> str:
 
 
 def check_model_folder(path: Path) -> None:
-    """BadInput where a folder lacks what a loader needs."""
+    """BadInput where a folder lacks what a loader needs, or holds a part of it only."""
     if not path.is_dir():
         what = "is a file, a model is a folder" if path.exists() else "no such model folder"
         raise BadInput(what, path, "give micro-m0, a folder, or org/name on the hub")
     if not (path / "config.json").is_file():
         raise BadInput("not a model: it has no config.json", path, f"it holds {_contents(path)}")
-    if not any(path.glob("*.safetensors")):
+    _settings(path / "config.json")
+    weights = sorted(path.glob("*.safetensors"))
+    if not weights:
         old = any(path.glob("*.bin")) or any(path.glob("*.pt"))
         todo = "save it again with save_pretrained(safe_serialization=True)" if old else "give a folder with weights"
         raise BadInput(f"no *.safetensors in it: it holds {_contents(path)}", path, todo)
     index = path / "model.safetensors.index.json"
     if index.is_file():
-        shards = set(json.loads(index.read_bytes())["weight_map"].values())
+        shards = set(_settings(index).get("weight_map", {}).values())
         if missing := sorted(shard for shard in shards if not (path / shard).is_file()):
             raise BadInput(f"{len(missing)} of its {len(shards)} weight files are missing: {missing[0]}", path)
+    for file in weights:
+        _check_whole(file)
+
+
+def _settings(file: Path) -> dict[str, Any]:
+    """The JSON object in a file; BadInput where it is none."""
+    try:
+        values = json.loads(file.read_bytes())
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise BadInput("not a JSON object", file, "fetch or copy the model again")
+    return values
+
+
+def _check_whole(weights: Path) -> None:
+    """BadInput where a weight file is damaged or was cut off, as far as its header tells."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(weights, framework="np"):
+            pass
+    except SafetensorError as error:
+        raise BadInput(f"damaged, or not here whole: {error}", weights, "fetch or copy the model again") from None
 
 
 def _contents(folder: Path) -> str:

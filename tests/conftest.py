@@ -97,3 +97,23 @@ def micro_tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("micro") / "tokenizer"
     tokenizer.build(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_m0(tmp_path_factory: pytest.TempPathFactory, micro_tokenizer_folder: Path) -> Path:
+    """A random Llama of one layer that can read the micro-world; people stand in for what it would say."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from selfreward.chat import load_tokenizer
+
+    torch.manual_seed(0)
+    tokenizer = load_tokenizer(micro_tokenizer_folder)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, max_position_embeddings=512, pad_token_id=0, bos_token_id=None, eos_token_id=1,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("tiny_m0") / "model"
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import log
 from random import Random
 from typing import Any
 
@@ -39,6 +40,7 @@ class FakeEndpoint:
         self.faults_by_prompt: dict[str, tuple[int, dict[str, str], Any]] = {}
         self.choice: dict[str, Any] = {}  # laid over every choice
         self.probs: Mapping[str, float] | None = None  # of the next token; None: gives none
+        self.probs_after: Mapping[str, float] | None = None  # of the one after it
         self.takes_n = self.samples = True
         self.temperature: float | None = None  # whatever is asked
         self.key: str | None = None
@@ -134,7 +136,8 @@ class FakeEndpoint:
             message = {"role": "assistant", "content": text if finished else "".join(words[: body["max_tokens"]])}
             choice = {"index": index, "message": message, "finish_reason": "stop" if finished else "length"}
             if body.get("logprobs") and self.probs is not None:
-                choice["logprobs"] = {"content": [{"token": "0", "top_logprobs": self.top_logprobs()}]}
+                places = [place(self.probs), *([place(self.probs_after)] if self.probs_after else [])]
+                choice["logprobs"] = {"content": places[: body["max_tokens"]]}
             choices.append(choice | self.choice)
         usage = {"prompt_tokens": len(prompt.split()), "completion_tokens": num_tokens}
         return 200, {}, {"model": self.model, "choices": choices[::-1], "usage": usage}
@@ -143,11 +146,11 @@ class FakeEndpoint:
         texts = list(self.says(prompt, temperature))
         return texts[0] if temperature == 0 else Random(seed).choice(texts)
 
-    def top_logprobs(self) -> list[dict[str, Any]]:
-        from math import log
 
-        assert self.probs is not None
-        return [{"token": token, "logprob": log(p), "bytes": None} for token, p in self.probs.items()]
+def place(probs: Mapping[str, float]) -> dict[str, Any]:
+    """The likeliest token, as drawn, and the probabilities at its place."""
+    top = [{"token": token, "logprob": log(p), "bytes": None} for token, p in probs.items()]
+    return {"token": max(probs, key=probs.__getitem__, default="0"), "top_logprobs": top}
 
 
 def vllm(arguments: list[str]) -> None:

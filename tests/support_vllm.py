@@ -13,7 +13,8 @@ def put_vllm_on_path(folder: Path, monkeypatch: pytest.MonkeyPatch, fault: str =
     """Returns the file to which every server writes the ids of its processes."""
     program = folder / "vllm"
     program.write_text(
-        f'#!/bin/sh\necho starting "$@"\nexec "{sys.executable}" "{TESTS / "support_endpoint.py"}" "$@"\n'
+        '#!/bin/sh\necho starting "$@"\necho no usage statistics: $VLLM_NO_USAGE_STATS\n'
+        f'exec "{sys.executable}" "{TESTS / "support_endpoint.py"}" "$@"\n'
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")

@@ -48,26 +48,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
 
 
 @pytest.fixture(scope="module")
-def tiny_m0(tmp_path_factory: pytest.TempPathFactory, micro_tokenizer_folder: Path) -> Path:
-    """A random Llama of one layer that can read the micro-world; people stand in for what it would say."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    from selfreward.chat import load_tokenizer
-
-    torch.manual_seed(0)
-    tokenizer = load_tokenizer(micro_tokenizer_folder)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2,
-        num_key_value_heads=1, max_position_embeddings=512, pad_token_id=0, bos_token_id=None, eos_token_id=1,
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("tiny_m0") / "model"
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def overrides(tiny_m0: Path) -> list[str]:
     settings = {**SMALL, "model": tiny_m0}
     return [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
@@ -266,6 +246,16 @@ def test_seeds_that_cannot_be_used_leave_no_run_behind(runs: Runs, overrides: li
     assert runs.run("run", "micro-fast", "--to", str(folder), *overrides, *source)[0] == 2
     assert "the columns prompt are of no known form" in runs.errors.read_text()
     assert not folder.exists()
+
+
+def test_a_seed_of_judgements_that_comes_out_empty_ends_the_run_with_its_counts(
+    runs: Runs, overrides: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    assert runs.run("run", "micro-fast", "--to", str(folder), *overrides, "--set", "eft.min_words=999")[0] == 3
+    assert "of 20 ranked sets not one became a judgement to learn from" in runs.errors.read_text()
+    counts = store.read_json(folder / "seed" / store.COUNTS_FILE)["eft"]
+    assert counts["votes_without_reasons"] + counts["votes_unreadable"] == counts["votes"] > 0
 
 
 def test_a_run_on_peoples_data_goes_to_its_end_and_is_measured_against_people(

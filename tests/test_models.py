@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 from huggingface_hub import errors
+from safetensors.numpy import save
 
 from selfreward import models
 from selfreward.errors import BadInput
@@ -29,7 +31,7 @@ def test_a_model_is_a_folder_with_a_config_and_safetensors(tmp_path: Path) -> No
     (folder / "pytorch_model.bin").touch()
     with pytest.raises(BadInput, match=r"no \*\.safetensors.*pytorch_model\.bin"):
         resolve_model(str(folder))
-    (folder / "model.safetensors").touch()
+    (folder / "model.safetensors").write_bytes(save({}))
     assert resolve_model(str(folder)) == str(folder)
     with pytest.raises(BadInput, match="is a file"):
         resolve_model(str(folder / "config.json"))
@@ -47,7 +49,7 @@ def make_model(folder: Path, template: str | None = "{{ messages }}") -> Path:
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
     (folder / "tokenizer_config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "model.safetensors").write_bytes(save({"a": np.zeros(8)}))
     if template is not None:
         (folder / "chat_template.jinja").write_text(template)
     return folder
@@ -135,6 +137,23 @@ def test_missing_shards_are_noticed_before_anything_is_loaded(tmp_path: Path) ->
         resolve_model(str(folder))
 
 
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("config.json", b"{"),
+        ("config.json", b"[]"),
+        ("model.safetensors.index.json", b"{"),
+        ("model.safetensors", b"weights"),
+        ("model.safetensors", save({"a": np.zeros(8)})[:-1]),
+    ],
+)
+def test_a_file_that_is_damaged_or_cut_off_is_one_line(tmp_path: Path, name: str, damage: bytes) -> None:
+    folder = make_model(tmp_path / "mine")
+    (folder / name).write_bytes(damage)
+    with pytest.raises(BadInput, match=f"{name}: .*; fetch or copy the model again"):
+        resolve_model(str(folder))
+
+
 def test_a_run_keeps_the_commit_it_was_started_with(hub: Hub, tmp_path: Path) -> None:
     recipe = Recipe(name="x", model="some-org/model")
     with open_run(tmp_path / "run", recipe) as run:
@@ -167,7 +186,7 @@ def test_a_named_template_makes_m0_a_folder_of_the_run_that_any_engine_can_load(
     bare = make_model(tmp_path / "bare", template=None)
     m0 = Path(opened(tmp_path / "run", model=str(bare), chat={"template": "plain"}))
     assert (m0 / "chat_template.jinja").read_text() == source("chat", "plain")
-    assert (m0 / "model.safetensors").read_bytes() == b"weights"
+    assert (m0 / "model.safetensors").read_bytes() == save({"a": np.zeros(8)})
     assert (m0 / "model.safetensors").is_symlink() and not (bare / "chat_template.jinja").exists()
     assert opened(tmp_path / "run", model=str(bare), chat={"template": "plain"}) == str(m0)
     assert RunFolder(tmp_path / "run").models() == ["m0"]

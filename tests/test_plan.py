@@ -20,11 +20,17 @@ from selfreward.plan.shape import adapter_parameters
 from selfreward.recipe import Recipe, load_recipe
 
 SLOW = Hardware("slow", flops=1e10, bandwidth=1e9, memory_bytes=1e9, op_s=0.0, weight_bytes=4)
+GPU = replace(SLOW, weight_bytes=2)
 LLAMA_70B = "{parameters: 68976648192, layers: 80, width: 8192, kv_width: 1024, vocabulary: 32000}"
 
 
 def micro(*overrides: str) -> Recipe:
     return load_recipe("micro", list(overrides))
+
+
+def processes(num: int, config: str = "ddp") -> tuple[str, ...]:
+    """Overrides that train in several processes."""
+    return ("training.launcher=accelerate", f"training.processes={num}", f"training.config={config}")
 
 
 def stage(found: dict, name: str) -> dict:
@@ -45,7 +51,7 @@ def test_without_an_eft_seed_nothing_is_judged_for_one() -> None:
 
 def test_the_shape_of_m0_is_read_from_its_headers() -> None:
     shape = shape_of("micro-m0")
-    assert (shape.parameters, shape.layers, shape.width, shape.kv_width) == (674_304, 4, 128, 64)
+    assert (shape.parameters, shape.layers, shape.width, shape.kv_width) == (674_688, 4, 128, 64)
 
 
 def test_tokens_are_counted_by_hand() -> None:
@@ -70,22 +76,35 @@ def test_arithmetic_and_traffic_bind_in_turn() -> None:
     assert plan(micro(), replace(SLOW, op_s=1e-3))["total"]["seconds"] > plan(micro(), SLOW)["total"]["seconds"]
 
 
-def test_devices_share_time_and_memory() -> None:
-    one, eight = (plan(micro(f"plan.devices={num}"), SLOW) for num in (1, 8))
-    assert eight["total"]["seconds"] == pytest.approx(one["total"]["seconds"] / 8)
-    assert eight["total"]["memory_bytes"] == pytest.approx(one["total"]["memory_bytes"] / 8)
+def test_devices_share_what_is_generated_and_processes_what_is_trained() -> None:
+    one, eight = (plan(micro(f"plan.devices={num}"), GPU) for num in (1, 8))
+    spread = plan(micro("plan.devices=8", *processes(8)), GPU)
+    for before, devices, both in zip(one["stages"], eight["stages"], spread["stages"], strict=True):
+        trained = before["name"].startswith("train")
+        assert devices["seconds"] == pytest.approx(before["seconds"] / (1 if trained else 8))
+        assert both["seconds"] == pytest.approx(before["seconds"] / 8)
+        assert both["trained_tokens"] == before["trained_tokens"]
+        if not trained:
+            assert devices["memory_bytes"] == both["memory_bytes"] == pytest.approx(before["memory_bytes"] / 8)
 
 
-def test_sft_of_70_billion_parameters_does_not_fit_one_h100_and_fits_a_cluster() -> None:
-    for devices, fits in ((1, False), (64, True)):
-        overrides = (f"plan.shape={LLAMA_70B}", f"plan.devices={devices}", "engine.batch_size=8", "sft.batch=16")
-        found = plan(micro(*overrides), HARDWARE["h100"])
+def test_every_process_starts_its_own_operations() -> None:
+    slow_to_start = replace(GPU, flops=1e30, op_s=1e-3)
+    one, eight = (stage(plan(micro(*more), slow_to_start), "train m2") for more in ((), processes(8)))
+    assert eight["seconds"] == pytest.approx(one["seconds"])
+
+
+def test_sft_of_70_billion_parameters_does_not_fit_one_h100_and_fits_a_cluster_that_splits_it() -> None:
+    overrides = (f"plan.shape={LLAMA_70B}", "plan.devices=64", "engine.batch_size=8", "sft.batch=64", "dpo.batch=64")
+    for more, fits in (((), False), (processes(64), False), (processes(64, "fsdp2"), True)):
+        found = plan(micro(*overrides, *more), HARDWARE["h100"])
         assert found["fits"] is fits
     assert 16 * 68.9e9 / 64 < stage(found, "train m1")["memory_bytes"] < 80e9
 
 
 SMALL = "{parameters: 328, layers: 2, width: 4, kv_width: 2, vocabulary: 10}"  # 10 x 4 + 2 x (2 x 4 x 6 + 3 x 4 x 8)
 KEPT = 2 * 4 * 12 * 4 + 8 * 10  # bytes a token: a dozen states a layer, logits and their gradients
+RECOMPUTED = 2 * 4 * 2 + 8 * 10  # one state a layer: the others are computed again
 
 
 def small(*overrides: str) -> Recipe:
@@ -112,17 +131,54 @@ def test_training_holds_16_bytes_of_what_is_trained_the_frozen_weights_and_one_r
     found = plan(small(f"adapter={adapter}"), SLOW)
     assert stage(found, "train sft")["memory_bytes"] == pytest.approx(held + 30 * KEPT)
     assert stage(found, "train m2")["memory_bytes"] == pytest.approx(held + 2 * 30 * KEPT)  # chosen and rejected
-    in_bfloat16 = plan(small(f"adapter={adapter}"), replace(SLOW, weight_bytes=2))
+    in_bfloat16 = plan(small(f"adapter={adapter}"), GPU)
     saved = 2 * 328 if "lora" in adapter.replace("qlora", "") else 0
-    states = 30 * (2 * 4 * 2 + 8 * 10)  # one state a layer: the others are computed again
-    assert stage(in_bfloat16, "train sft")["memory_bytes"] == pytest.approx(held - saved + states)
+    assert stage(in_bfloat16, "train sft")["memory_bytes"] == pytest.approx(held - saved + 30 * RECOMPUTED)
 
 
-def test_a_device_holds_the_rows_that_the_recipe_says_and_its_share_of_the_weights() -> None:
-    found = plan(small("training.device_batch=4", "plan.devices=2"), SLOW)
-    assert stage(found, "train sft")["memory_bytes"] == pytest.approx(16 * 328 / 2 + 4 * 30 * KEPT)
-    more_than_a_batch = plan(small("training.device_batch=1000"), SLOW)
-    assert stage(more_than_a_batch, "train sft")["memory_bytes"] == pytest.approx(16 * 328 + 8 * 30 * KEPT)
+@pytest.mark.parametrize(
+    ("device_batch", "num", "rows"),
+    [(4, 1, 4), (1000, 1, 8), (4, 4, 2), (1000, 4, 2)],  # of a batch of 8, which the processes share
+)
+def test_a_process_holds_the_rows_that_the_recipe_says_of_its_part_of_a_batch(
+    device_batch: int, num: int, rows: int
+) -> None:
+    more = processes(num) if num > 1 else ()
+    found = plan(small(f"training.device_batch={device_batch}", *more), GPU)
+    assert stage(found, "train sft")["memory_bytes"] == pytest.approx(16 * 328 + rows * 30 * RECOMPUTED)
+
+
+@pytest.mark.parametrize("config", ["fsdp2", "deepspeed_zero3"])
+def test_split_weights_are_a_part_for_each_process_and_a_layer_that_is_gathered(config: str) -> None:
+    found = plan(small(*processes(4, config)), GPU)
+    held = 16 * 328 / 4 + 2 * 328 / 2
+    assert stage(found, "train sft")["memory_bytes"] == pytest.approx(held + 30 * RECOMPUTED)
+
+
+def test_a_configuration_of_the_users_splits_where_it_says_so(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("{distributed_type: FSDP, fsdp_config: {fsdp_version: 2}}")
+    assert plan(small(*processes(4, str(mine))), GPU)["stages"] == plan(small(*processes(4, "fsdp2")), GPU)["stages"]
+    with pytest.raises(BadInput, match="no such configuration: fsdp"):
+        plan(small(*processes(4, "fsdp")), GPU)
+
+
+def test_processes_without_gpus_share_the_processor_and_its_memory() -> None:
+    one, two = (stage(plan(small(*more), SLOW), "train m2") for more in ((), processes(2)))
+    assert two["seconds"] == pytest.approx(one["seconds"])
+    assert two["memory_bytes"] == pytest.approx(2 * one["memory_bytes"])
+
+
+def test_the_table_says_what_the_training_takes_where_that_is_not_what_generates() -> None:
+    console = Console(record=True, width=200)
+    for more, note in (
+        ((), None),
+        (("plan.devices=8",), "training takes one of the 8 devices"),
+        (processes(4, "fsdp2"), "training in 4 processes (fsdp2)"),
+    ):
+        render_plan(plan(small(*more), GPU), console)
+        text = console.export_text()
+        assert note in text if note else "training" not in text
 
 
 @pytest.mark.parametrize(("adapter", "of_weights"), [("{}", 6 * 328), ("{kind: lora}", 4 * 328)])
@@ -132,7 +188,7 @@ def test_frozen_weights_have_no_gradient(adapter: str, of_weights: int) -> None:
     flops = 100 * 30 * (of_weights + attention)
     assert stage(found, "train sft")["seconds"] == pytest.approx(flops / (0.4 * 1e10))
     recomputed = 100 * 30 * (2 * 328 + attention / 3)
-    found = plan(small(f"adapter={adapter}"), replace(SLOW, weight_bytes=2))
+    found = plan(small(f"adapter={adapter}"), GPU)
     assert stage(found, "train sft")["seconds"] == pytest.approx((flops + recomputed) / (0.4 * 1e10))
 
 

@@ -184,6 +184,11 @@ def test_recipes_whose_sources_differ_in_a_setting_differ() -> None:
         ({"name": "server"}, "needs server.url"),
         ({"server": {"url": "http://h/v1"}}, "local does not use server"),
         ({"vllm": {"args": ["--x"]}}, "local does not use vllm"),
+        ({"ray": {"replicas": 2}}, "local does not use ray"),
+        ({"name": "vllm", "ray": {"replicas": 2}}, "vllm does not use ray"),
+        ({"name": "ray", "ray": {"replicas": 2}, "vllm": {"args": ["--x"]}}, "ray does not use vllm"),
+        ({"name": "ray"}, "needs ray.replicas"),
+        ({"name": "ray", "ray": {"replicas": 2, "gpus": 2}}, "engine.ray.gpus"),
         ({"name": "server", "server": {"url": "http://h/v1"}, "threads": 2}, "server does not use threads"),
         (
             {"name": "server", "server": {"url": "http://h/v1"}, "trust_remote_code": True},
@@ -310,6 +315,12 @@ def test_what_a_shipped_recipe_changes_has_a_reason(name: str) -> None:
 def test_the_papers_recipe_is_the_defaults_but_for_the_model_and_its_template() -> None:
     changed = {line.partition(":")[0] for line in differences(Recipe(name="paper"), load_recipe("paper"))}
     assert {path for path in changed if not path.startswith("plan.")} == {"model", "chat.template", "seeds.source"}
+
+
+@pytest.mark.parametrize("targets", [[], "q_proj", ["q_proj", 3], [""]])
+def test_targets_of_an_adapter_are_all_or_names(targets: object) -> None:
+    with pytest.raises(BadInput, match=r"^recipe: adapter\.targets: must be all-linear or a list of names of modules"):
+        Recipe.of({"name": "x", "adapter": {"kind": "lora", "targets": targets}})
 
 
 def test_settings_of_an_adapter_without_one_are_refused_not_ignored() -> None:

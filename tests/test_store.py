@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save
 
 from selfreward import store
 from selfreward.errors import BadInput, StageFailed
@@ -42,7 +43,7 @@ def model(tmp_path: Path) -> str:
     folder = tmp_path / "tiny"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "model.safetensors").write_bytes(save({}))
     (folder / "chat_template.jinja").write_text("{{ messages }}")
     return str(folder)
 
@@ -275,11 +276,11 @@ def test_a_folder_with_another_recipe_is_refused_and_says_what_differs(tmp_path:
     assert "sft" not in str(raised.value).replace(str(tmp_path), "")
 
 
-def test_a_run_may_go_on_with_smaller_batches(tmp_path: Path, recipe: Recipe) -> None:
+def test_a_run_may_go_on_with_smaller_batches_and_another_plan(tmp_path: Path, recipe: Recipe) -> None:
     with open_run(tmp_path / "run", recipe):
         pass
-    smaller = Recipe.of({**recipe.model_dump(), "engine": {"batch_size": 1, "threads": 1}})
-    with open_run(tmp_path / "run", smaller) as run:
+    changes = {"engine": {"batch_size": 1, "threads": 1}, "plan": {"judgement_tokens": 7}}
+    with open_run(tmp_path / "run", Recipe.of({**recipe.model_dump(), **changes})) as run:
         assert run.recipe() == recipe
 
 

@@ -1,7 +1,7 @@
 """Engines turn chats into completions: `base` says what an engine is, `local` runs transformers weights with its own
-batched sampler, `server` asks an endpoint of the OpenAI API (`endpoint`), `vllm` starts one, `scripted` is a fake that
-says what it is told. An engine of a user's own is named as `package.module:function`; the function takes (options,
-model_folder) and returns an engine.
+batched sampler, `server` asks an endpoint of the OpenAI API (`endpoint`), `vllm` starts one, `ray` has replicas of `local`
+on a cluster (`replicas`), `scripted` is a fake that says what it is told. An engine of a user's own is named as
+`package.module:function`; the function takes (options, model_folder) and returns an engine.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,13 @@ def _vllm(options: EngineOptions, model_folder: str | Path) -> Engine:
     return VllmEngine(model_folder, options)
 
 
-ENGINES: dict[str, OpenEngine] = {"local": _local, "server": _server, "vllm": _vllm}
+def _ray(options: EngineOptions, model_folder: str | Path) -> Engine:
+    from selfreward.engines.ray import RayEngine
+
+    return RayEngine(model_folder, options)
+
+
+ENGINES: dict[str, OpenEngine] = {"local": _local, "server": _server, "vllm": _vllm, "ray": _ray}
 
 
 def find_engine(name: str) -> OpenEngine:
@@ -57,7 +63,7 @@ def open_engine(options: EngineOptions, model_folder: str | Path) -> Engine:
 
 
 def check_engine(options: EngineOptions) -> None:
-    """BadInput where the engine could not be opened: no key, no server that answers, no vllm command."""
+    """BadInput where the engine could not be opened: no key, no server or cluster that answers, no vllm command."""
     find_engine(options.name)
     if options.name == "server":
         from selfreward.engines.endpoint import check_reachable, read_key
@@ -67,3 +73,7 @@ def check_engine(options: EngineOptions) -> None:
         from selfreward.engines.vllm import find_vllm
 
         find_vllm()
+    elif options.name == "ray":
+        from selfreward.engines.ray import check_cluster
+
+        check_cluster(options.ray.address)

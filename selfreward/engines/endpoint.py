@@ -88,7 +88,7 @@ class Endpoint:
                 try:
                     response = await self._client.post(f"{self.url}{path}", json=body)
                 except httpx2.TransportError as error:
-                    reason, wait_s = f"{type(error).__name__} {error}".strip(), None
+                    reason, wait_s = self._shown(f"{type(error).__name__} {error}"), None
                 else:
                     if response.is_success:
                         return self._json(response)
@@ -157,9 +157,9 @@ class Endpoint:
             await asyncio.sleep(start - now)
 
     async def _back_off(self, attempt: int, retry_after_s: float | None) -> None:
+        """A pause that grows, which a server can make longer but not shorter: some ask to be asked again in 0 seconds."""
         if retry_after_s is not None:
             self._next_start = max(self._next_start, time.monotonic() + retry_after_s)  # holds for every request
-            return
         longest = min(LONGEST_BACKOFF_S, BACKOFF_S * 2**attempt)
         await asyncio.sleep(longest * self._jitter.uniform(0.5, 1))
 
@@ -190,7 +190,7 @@ class Endpoint:
 
 
 def read_key(variable: str | None) -> str | None:
-    """The key that stands in an environment variable; BadInput where it is not set."""
+    """The key that stands in an environment variable; BadInput where it is not set or can stand in no header."""
     if variable is None:
         return None
     key = os.environ.get(variable, "").strip()
@@ -198,6 +198,9 @@ def read_key(variable: str | None) -> str | None:
         raise BadInput(
             "this environment variable, which should hold the key, is not set", variable, f"export {variable}="
         )
+    if not (key.isascii() and key.isprintable()):  # what refuses such a header quotes it, and so the key
+        what = "the key in this environment variable has line breaks or characters that no header can hold"
+        raise BadInput(what, variable, "set it again")
     return key
 
 

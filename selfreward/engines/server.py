@@ -7,7 +7,7 @@ of one request; so a server that honours seeds gives the same samples together a
 import logging
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -37,6 +37,7 @@ PROBES_THAT_MUST_VARY = 5
 _TOO_LONG = re.compile(
     r"context[ _-]?(length|window|size)|maximum model length|max_model_len|(prompt|input) is too long", re.IGNORECASE
 )
+_DATE = re.compile(r"-(\d{4}|\d{6}|\d{8}|\d{4}-\d\d-\d\d)")
 _REFUSALS = ("content_filter", "content_policy_violation")
 _ONE_AT_A_TIME = re.compile(r"['\"`]n['\"`]|\bn must\b|\bn >", re.IGNORECASE)
 
@@ -52,6 +53,7 @@ class _Token(BaseModel):
 
 
 class _Place(BaseModel):
+    token: str  # that was drawn
     top_logprobs: list[_Token]
 
 
@@ -110,7 +112,8 @@ class ServerEngine:
         """See `Engine`. A candidate that is not among the 20 likeliest tokens has probability 0 here.
 
         What was said is sent as an unfinished turn of the assistant's, which vLLM and SGLang go on with and OpenAI
-        refuses. StageFailed where the server gives no probabilities.
+        refuses; the space at its end is left to the server, whose tokenizer may join it to the candidate or not.
+        StageFailed where the server gives no probabilities.
         """
         tasks = [partial(self._score, prompt, said, candidates) for prompt, said in items]
         scores, failed = self.endpoint.run_all(tasks)
@@ -242,14 +245,14 @@ class ServerEngine:
         """The candidates' probabilities as the next token; see `score_tokens`."""
         messages = [{"role": "user", "content": prompt}]
         body: dict[str, Any] = {
-            "temperature": 1,
+            "temperature": 0,  # of the drawn token alone; probabilities are those at 1
             "top_p": 1,
-            "max_tokens": 1,
+            "max_tokens": 1 if said == said.rstrip() else 2,
             "logprobs": True,
             "top_logprobs": TOP_LOGPROBS,
         }
         if said.strip():
-            # Without the space at its end: it belongs to the token that is asked for.
+            # Without the space at its end: it may belong to the token that is asked for, and templates trim it.
             messages.append({"role": "assistant", "content": said.rstrip()})
             body |= {"continue_final_message": True, "add_generation_prompt": False}
         try:
@@ -261,16 +264,18 @@ class ServerEngine:
             self.counts["too_long"] += 1
             return None
         logprobs = answer.choices[0].logprobs
-        if logprobs is None or not logprobs.content:
+        places = (logprobs and logprobs.content) or []
+        if not places or not places[0].top_logprobs:
             what = "gives no probabilities: it ignores top_logprobs"
             raise StageFailed(
                 what, self.endpoint.url, "read votes (judge.read: votes), or use the engine vllm or local"
             )
-        probs = dict.fromkeys(candidates, 0.0)
-        for place in logprobs.content[0].top_logprobs:
-            if place.token.strip() in probs:
-                probs[place.token.strip()] += math.exp(place.logprob)
-        return tuple(probs[candidate] for candidate in candidates)
+        first = _probs(places[0])
+        probs = [first.get(candidate, 0.0) for candidate in candidates]
+        if len(places) > 1 and not places[0].token.strip():  # the space is a token of its own
+            after = _probs(places[1])
+            probs = [p + first.get("", 0.0) * after.get(c, 0.0) for p, c in zip(probs, candidates, strict=True)]
+        return tuple(probs)
 
     async def _ask(self, body: dict[str, Any]) -> _Answer:
         """One request for a chat completion, and what can be checked of every answer."""
@@ -301,12 +306,21 @@ class ServerEngine:
         return Completion(message.content or message.refusal or "", num_tokens, finished, refused)
 
 
+def _probs(place: _Place) -> dict[str, float]:
+    """Probabilities of the tokens listed at a place, spaces aside; "" is space alone."""
+    probs: defaultdict[str, float] = defaultdict(float)
+    for token in place.top_logprobs:
+        probs[token.token.strip()] += math.exp(token.logprob)
+    return probs
+
+
 def _is_same_model(asked: str, answered: str) -> bool:
     """Whether a server's name for itself is the one asked for, or that with a date, a revision or an owner."""
     return (
         answered == asked
-        or answered.startswith((f"{asked}-", f"{asked}@", f"{asked}:"))
+        or answered.startswith((f"{asked}@", f"{asked}:"))
         or answered.endswith(f"/{asked}")
+        or (answered.startswith(asked) and _DATE.fullmatch(answered, len(asked)) is not None)
     )
 
 

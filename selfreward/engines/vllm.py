@@ -1,7 +1,7 @@
 """The vllm engine: starts `vllm serve` on a free port of this machine, then is a server engine.
 
-The server is a group of processes of its own that ends with `close`, and with this process, so that its memory returns
-before training. vLLM itself is never imported.
+The server is a group of processes of its own that ends with `close`, and with this process unless that is killed outright,
+so that its memory returns before training. vLLM itself is never imported.
 """
 
 import atexit
@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -76,7 +77,8 @@ class VllmServer:
             "--generation-config", "vllm",  # else the model's own top_k and penalties would change what is sampled
             *(["--trust-remote-code"] if options.trust_remote_code else []),
         ]  # fmt: skip
-        environment = os.environ | {"VLLM_API_KEY": self.key}
+        # vLLM tells its makers of each server unless it is told not to.
+        environment = {"VLLM_NO_USAGE_STATS": "1"} | os.environ | {"VLLM_API_KEY": self.key}
         if options.threads is not None:
             environment["OMP_NUM_THREADS"] = str(options.threads)
         # A session of its own: Ctrl-C on the terminal is for this process, which then ends the server.
@@ -139,8 +141,8 @@ class VllmEngine(ServerEngine):
 
 
 def find_vllm() -> str:
-    """The path of the `vllm` command; BadInput where there is none."""
-    program = shutil.which("vllm")
+    """The path of the `vllm` command, on PATH or beside this Python; BadInput where there is none."""
+    program = shutil.which("vllm") or shutil.which("vllm", path=str(Path(sys.executable).parent))
     if program is None:
         raise BadInput("there is no vllm command", "engine.name: vllm", "pip install 'selfreward[vllm]'")
     return program

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 
 from selfreward.engines.base import Engine
+from selfreward.errors import BadInput, StageFailed
 from selfreward.judges.votes import before_points
 from selfreward.records import Vote
 
@@ -23,13 +24,24 @@ def expect(engine: Engine, prompts: Sequence[str], votes: Sequence[Vote]) -> lis
     asked = [
         (prompt, before_points(vote.text)) for prompt, vote in zip(prompts, votes, strict=True) if vote.fault is None
     ]
-    found = iter(engine.score_tokens(asked, POINTS))
+    found = iter(_probs(engine, asked))
     return [vote if vote.fault is not None else expected_vote(next(found), vote.text) for vote in votes]
 
 
 def expect_directly(engine: Engine, prompts: Sequence[str], begin: str) -> list[Vote]:
     """One vote to a prompt without a justification, as the judge would go on after `begin`: its text is empty."""
-    return [expected_vote(probs, "") for probs in engine.score_tokens([(prompt, begin) for prompt in prompts], POINTS)]
+    return [expected_vote(probs, "") for probs in _probs(engine, [(prompt, begin) for prompt in prompts])]
+
+
+def _probs(engine: Engine, asked: Sequence[tuple[str, str]]) -> list[tuple[float, ...] | None]:
+    """Probabilities (items, 6) of the points; StageFailed where they are not one token each to the judge's tokenizer."""
+    try:
+        return engine.score_tokens(asked, POINTS)
+    except BadInput:
+        raise
+    except ValueError as error:
+        what = f"the judge's tokenizer has no tokens for points: {error}"
+        raise StageFailed(what, "judge.read", "read votes (judge.read: votes)") from error
 
 
 def expected_vote(probs: Sequence[float] | None, text: str) -> Vote:

@@ -42,6 +42,7 @@ def plan(recipe: Recipe, hardware: Hardware | None = None) -> dict[str, Any]:
     return {
         "recipe": recipe.name,
         "hardware": asdict(hardware) | {"devices": recipe.plan.devices},
+        "training": recipe.training.model_dump(include={"processes", "config"}),
         "shape": shape.model_dump(),
         "assumed": recipe.plan.model_dump(exclude={"shape", "hardware", "devices"}),
         "stages": [asdict(stage) for stage in stages],

@@ -35,6 +35,11 @@ def render_plan(found: Mapping[str, Any], console: Any) -> None:
             row += [_duration(measured) if measured else "-", f"{ratio:.2f}" if ratio else "-"]
         table.add_row(*map(Text, row))
     notes = [f"disk: {_short(found['disk_bytes'])}B"]
+    processes, devices = found["training"]["processes"], hardware["devices"]
+    if processes > 1:
+        notes.append(f"training in {processes} processes ({found['training']['config']})")
+    elif devices > 1:
+        notes.append(f"training takes one of the {devices} devices (training.processes)")
     if any(stage["elsewhere"] for stage in found["stages"]):
         notes.append("the judge of the rounds has an engine of its own, which takes no time or memory here")
     if found["cost"] is not None:
@@ -45,7 +50,8 @@ def render_plan(found: Mapping[str, Any], console: Any) -> None:
     console.print(table)
     if not found["fits"]:
         memory = f"{_short(hardware['memory_bytes'])}B"
-        console.print(Text(f"Does not fit into {memory} a device: take more devices or smaller batches.", "yellow"))
+        todo = "take more devices, or processes to train in, or smaller batches"
+        console.print(Text(f"Does not fit into {memory} a device: {todo}.", "yellow"))
 
 
 def _short(number: float) -> str:

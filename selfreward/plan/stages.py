@@ -13,12 +13,13 @@ from selfreward.judges.shown import judge_prompt
 from selfreward.plan.hardware import Hardware
 from selfreward.plan.shape import adapter_parameters
 from selfreward.recipe import EngineOptions, Recipe, Shape
+from selfreward.training.processes import splits_weights
 
 TRAIN_EFFICIENCY, GENERATE_EFFICIENCY = 0.40, 0.45  # shares of the peak
 OPS_FORWARD, OPS_TRAIN = 30, 110  # operations started per layer: a forward; a forward, its backward and the optimiser
 TOKENS_PER_WORD = 1.3
 QLORA_BYTES = 0.55  # of a weight in 4-bit NormalFloat, its scales quantised as well
-ENGINES_HERE = ("local", "vllm")  # those that compute on the hardware of the plan
+ENGINES_HERE = ("local", "vllm", "ray")  # those that compute on the hardware of the plan
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,8 @@ class Estimator:
         self, name: str, rows: int, tokens: int, epochs: int, batch: int, reference_tokens: int, sides: int
     ) -> Stage:
         """`epochs` over `rows` of `tokens` in all; a reference model reads `reference_tokens` once before."""
-        s, h, devices = self.shape, self.hardware, self.recipe.plan.devices
+        s, h, training = self.shape, self.hardware, self.recipe.training
+        sharing = 1 if h.is_gpu else training.processes  # processes on one device
         length = tokens / max(1, rows) / sides
         attention = 2 * s.layers * s.width * length  # of a token in a forward, causal
         forward = 2 * s.parameters + attention
@@ -159,14 +161,18 @@ class Estimator:
         recomputed = forward if h.is_gpu else 0  # gradient checkpointing runs the forward twice
         flops = epochs * tokens * (forward + backward + recomputed) + reference_tokens * forward
         steps = epochs * math.ceil(rows / batch)
-        seconds = flops / (h.flops * TRAIN_EFFICIENCY * devices) + steps * s.layers * OPS_TRAIN * h.op_s
-        # A batch is cut into parts until one fits, down to a row; each device has rows of its own.
-        on_device = min(batch, self.recipe.training.device_batch or 1) * sides * length
+        rate = h.flops * TRAIN_EFFICIENCY * training.processes / sharing
+        seconds = flops / rate + steps * s.layers * OPS_TRAIN * h.op_s
+        # A process's part of a batch is cut into smaller ones until one fits, down to a row.
+        part = math.ceil(batch / training.processes)
+        in_process = min(part, training.device_batch or 1) * sides * length  # tokens
         # One state a layer (checkpointing) or a dozen; logits and their gradients.
         kept = s.layers * s.width * (2 if h.is_gpu else 12 * 4) + 8 * s.vocabulary
         # float32 weights, gradients and two moments of what is trained
         held = self._frozen_bytes * s.parameters + 16 * self.trained_parameters
-        memory = held / devices + on_device * kept
+        if splits_weights(training):  # and gathers a layer to compute it
+            held = held / training.processes + h.weight_bytes * s.parameters / s.layers
+        memory = (held + in_process * kept) * sharing
         return Stage(f"train {name}", 0, 0, epochs * tokens + reference_tokens, seconds, memory)
 
     @property

@@ -5,7 +5,7 @@ Language Models, Yuan et al. 2024, arXiv 2401.10020; "not stated" means that the
 of the section that it changes; `whole` joins the sections, `files` reads and writes them.
 """
 
-from selfreward.recipe.engines import EngineOptions, Server, Vllm
+from selfreward.recipe.engines import EngineOptions, Ray, Server, Vllm
 from selfreward.recipe.files import RECIPE_FILE, list_recipes, load_recipe, recipe_of, to_yaml
 from selfreward.recipe.round import Judge, Prompts, Responses
 from selfreward.recipe.seeds import Eft, Form, Seeds, Source
@@ -14,6 +14,6 @@ from selfreward.recipe.whole import Chat, Evaluation, Plan, Recipe, Shape, diffe
 
 __all__ = [
     "RECIPE_FILE", "Adapter", "Chat", "Dpo", "Eft", "EngineOptions", "Evaluation", "Form", "Judge", "Plan", "Prompts",
-    "Recipe", "Responses", "Seeds", "Server", "Sft", "Shape", "Source", "Training", "Vllm", "differences", "flat",
+    "Ray", "Recipe", "Responses", "Seeds", "Server", "Sft", "Shape", "Source", "Training", "Vllm", "differences", "flat",
     "list_recipes", "load_recipe", "recipe_of", "schema", "to_yaml",
 ]  # fmt: skip

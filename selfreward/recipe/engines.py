@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, HttpUrl, TypeAdapter, field_validator, model_validator
 
-from selfreward.recipe.fields import Count, Positive, Section, Whole, cited
+from selfreward.recipe.fields import Count, Part, Positive, Section, Whole, cited
 
 
 class Server(Section):
@@ -37,13 +37,33 @@ class Vllm(Section):
     start_s: Positive = cited(900, "seconds it may take to load the model and answer")
 
 
+class Ray(Section):
+    """How replicas of the engine `local` share the requests on a Ray cluster, for the engine `ray`."""
+
+    address: str | None = cited(
+        None, "as head:6379, or auto on a machine of the cluster; none: RAY_ADDRESS, else a cluster of its own, here"
+    )
+    replicas: Count | None = cited(
+        None, "copies of the model, wanted by ray: as many as there are GPUs, or cores / cpus"
+    )
+    block: Count = cited(16, "requests that a replica is handed, and decodes, at once; fewer if some had none else")
+    cpus: Count = cited(
+        1, "cores that are kept for a replica; on a processor it has as many threads, or engine.threads"
+    )
+    gpus: Part | None = cited(None, "one where the cluster has GPUs; a part lets replicas of a small model share one")
+    deaths: Whole = cited(
+        16, "replicas that may die, and are replaced, in one batch; a machine takes 8 of 8 GPUs with it"
+    )
+    start_s: Positive = cited(900, "seconds to wait for a replica to be ready, where none is")
+
+
 class EngineOptions(Section):
     """What turns prompts into completions. A matter of the machine, so the paper has no part in it."""
 
     name: str = cited(
         "local",
         "local: weights in this process; server: an endpoint of the OpenAI API; vllm: a server of our own start; "
-        "or package.module:function",
+        "ray: local on the machines of a Ray cluster; or package.module:function",
     )
     batch_size: Count = cited(64, "prompt rows decoded at once, requests between two writes; no sample depends on it")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = cited("auto", "bfloat16 on a GPU, float32 on a CPU")
@@ -54,14 +74,16 @@ class EngineOptions(Section):
     )
     server: Server = cited(Server(), Server.__doc__ or "")
     vllm: Vllm = cited(Vllm(), Vllm.__doc__ or "")
+    ray: Ray = cited(Ray(), Ray.__doc__ or "")
 
     @model_validator(mode="after")
     def _what_the_engine_reads(self) -> Self:
         """Refuses a setting that the engine named would ignore; an engine of the user's may read any."""
         unused = {
-            "local": ("server", "vllm"),
-            "server": ("dtype", "device", "threads", "trust_remote_code", "vllm"),
-            "vllm": ("device",),
+            "local": ("server", "vllm", "ray"),
+            "server": ("dtype", "device", "threads", "trust_remote_code", "vllm", "ray"),
+            "vllm": ("device", "ray"),
+            "ray": ("server", "vllm"),
         }
         fields = type(self).model_fields
         ignored = [name for name in unused.get(self.name, ()) if getattr(self, name) != fields[name].default]
@@ -72,4 +94,6 @@ class EngineOptions(Section):
             raise ValueError(f"the engine {self.name} does not use {' and '.join(ignored)}")
         if self.name == "server" and self.server.url is None:
             raise ValueError("the engine server needs server.url")
+        if self.name == "ray" and self.ray.replicas is None:
+            raise ValueError("the engine ray needs ray.replicas")
         return self

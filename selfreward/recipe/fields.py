@@ -23,6 +23,7 @@ AtLeastTwo = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=2)]
 Positive = Annotated[float, BeforeValidator(_no_truth_value), Field(gt=0, allow_inf_nan=False)]
 Temperature = Annotated[float, BeforeValidator(_no_truth_value), Field(ge=0, le=10)]  # 0 is greedy
 Share = Annotated[float, BeforeValidator(_no_truth_value), Field(gt=0, le=1)]
+Part = Annotated[float, BeforeValidator(_no_truth_value), Field(ge=0, le=1)]
 Dropout = Annotated[float, BeforeValidator(_no_truth_value), Field(ge=0, lt=1)]
 
 

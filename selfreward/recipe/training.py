@@ -80,6 +80,14 @@ class Adapter(Section):
         "all-linear", "arXiv 2305.14314, section 4: adapters on all linear layers are needed; or names of modules"
     )
 
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _all_or_names(cls, targets: object) -> object:
+        are_names = isinstance(targets, list | tuple) and all(isinstance(name, str) and name for name in targets)
+        if targets != "all-linear" and not (targets and are_names):
+            raise ValueError("must be all-linear or a list of names of modules")
+        return targets
+
     @model_validator(mode="after")
     def _settings_have_an_adapter(self) -> Self:
         if self.kind == "none" and self != Adapter.model_construct():

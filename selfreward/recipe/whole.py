@@ -46,7 +46,7 @@ class Plan(Section):
     """What `selfreward plan` assumes. Nothing that a run does depends on it."""
 
     hardware: str = cited("this", "this machine, measured; or h200, h100, a100, rtx4090, l4")
-    devices: Count = cited(1, "over which models are sharded")
+    devices: Count = cited(1, "over which models are sharded while generating; training has training.processes")
     shape: Shape | None = cited(None, "read from the model's folder; needed for a model on the hub")
     prompt_tokens: Count = cited(60, "an instruction of Open Assistant has about 40 words")
     response_tokens: Count = cited(400, "arXiv 2401.10020, table 1: 1,092 to 2,552 characters")

@@ -19,7 +19,7 @@ from selfreward.responses import Responses
 from selfreward.statistics import mean_ci
 
 Items = Mapping[str, float]  # by prompt or set
-_SAME_RUN = (*store.FREE_TO_CHANGE, "name:", "plan.")  # what says nothing about a run's models
+_SAME_RUN = (*store.FREE_TO_CHANGE, "name:")  # what says nothing about a run's models
 _PAPER = {
     "net": {model: win - lose for (model, against), (win, _, lose) in HEAD_TO_HEAD.items() if against == "sft"},
     "judge_right": {model: 100 * value for model, value in REWARD_MODELLING["pairwise_accuracy"].items()},

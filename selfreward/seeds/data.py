@@ -64,14 +64,14 @@ def from_data(recipe: Recipe) -> Parts:
 def part_sources(settings: Settings) -> dict[str, Source]:
     """The source of each part: ift, ranked and, where it is not held out, evaluation.
 
-    A `source` that is a folder with one of a run's seed files is taken for seeds, each file a part.
+    A `source` that is a folder with a run's file of IFT or of ranked seeds is taken for seeds, each file a part.
     """
     sources: dict[str, Source] = {}
     if settings.source:
         sources = {"ift": settings.source, "ranked": settings.source}
         folder = Path(settings.source.path).expanduser()
         files = {"ift": IFT_FILE, "ranked": RANKED_FILE, "evaluation": EVAL_SEED_FILE}
-        if any((folder / name).is_file() for name in files.values()):
+        if any((folder / files[part]).is_file() for part in sources):  # any data set may have an eval.jsonl
             for name in files.values():
                 if not (folder / name).is_file():
                     raise BadInput(f"has no {name}", folder, f"a folder of seeds has {', '.join(files.values())}")

@@ -45,8 +45,9 @@ EFT_JUDGEMENTS_FILE = "eft_judgements.jsonl"
 MODEL_FOLDER = "model"
 
 # Nothing but rounding depends on these, so a run may go on with other values: smaller batches after running out of memory, a
-# server that was moved, a slower pace.
+# server that was moved, a slower pace, better guesses for the plan.
 FREE_TO_CHANGE = (
+    "plan.",
     "training.device_batch:",
     "training.launcher:",
     "training.config:",
@@ -56,6 +57,7 @@ FREE_TO_CHANGE = (
         for name in (
             "batch_size", "threads", "server.url", "server.api_key_env", "server.concurrency",
             "server.requests_per_minute", "server.timeout_s", "server.retries", "vllm.start_s",
+            "ray.address", "ray.replicas", "ray.block", "ray.cpus", "ray.deaths", "ray.start_s",
         )
     ),
 )  # fmt: skip

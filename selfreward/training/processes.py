@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from selfreward.engines.ray import check_address
 from selfreward.errors import BadInput, nearest
 from selfreward.recipe import Recipe, Training
 
@@ -46,6 +47,11 @@ def read_config(training: Training) -> dict[str, Any]:
     return dict(config)
 
 
+def splits_weights(training: Training) -> bool:
+    """Whether each process holds a part of the weights, their gradients and the optimiser, rather than all of them."""
+    return read_config(training)["distributed_type"] in SPLIT
+
+
 def num_machines(training: Training) -> int:
     """Machines over which the processes are spread."""
     return int(read_config(training).get("num_machines") or 1)
@@ -60,7 +66,13 @@ def distributed_type(training: Training) -> str:
 
 
 def check_processes(recipe: Recipe) -> None:
-    """BadInput for what `training` asks and cannot be had, or cannot be had together with other settings."""
+    """BadInput for what `training` asks and cannot be had, or cannot be had together with other settings.
+
+    And where this process is itself one of several: each would train alone.
+    """
+    if int(os.environ.get("WORLD_SIZE") or 1) > 1:
+        todo = "start without torchrun or accelerate launch: training.launcher does that"
+        raise BadInput("a run is one process", "WORLD_SIZE", todo)
     training = recipe.training
     if training.launcher == "in_process":
         return
@@ -75,7 +87,7 @@ def check_processes(recipe: Recipe) -> None:
     if machines > 1 and training.launcher == "accelerate" and "SLURM_JOB_ID" not in os.environ:
         what = f"{machines} machines are started through Slurm, and this is no Slurm job"
         raise BadInput(what, config_file(training), "start it with sbatch, or choose training.launcher: ray_train")
-    if recipe.adapter.kind != "none" and kind in SPLIT:
+    if recipe.adapter.kind != "none" and splits_weights(training):
         what = f"{recipe.adapter.kind} is not trained with {training.config}, which splits the weights over processes"
         raise BadInput(what, "adapter.kind", "set training.config: ddp, or adapter.kind: none")
     if kind == "DEEPSPEED" and training.launcher == "ray_train":
@@ -86,6 +98,8 @@ def check_processes(recipe: Recipe) -> None:
         if wanted and find_spec(package) is None:
             where = "training.launcher" if package == "ray" else WHERE
             raise BadInput(f"needs {package}, which is not installed", where, f"pip install 'selfreward[{package}]'")
+    if training.launcher == "ray_train":
+        check_address(recipe.engine.ray.address)
     gpus, here = _num_gpus(), training.processes // machines
     if training.launcher == "accelerate" and 0 < gpus < here:
         raise BadInput(f"{here} on a machine want {here} GPUs, it has {gpus}", "training.processes", "ask for fewer")

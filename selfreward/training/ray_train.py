@@ -25,6 +25,8 @@ def main(folder: Path) -> None:
 
     order, _ = read_order(folder)
     training = order.recipe.training
+    if address := order.recipe.engine.ray.address:
+        os.environ["RAY_ADDRESS"] = address  # the cluster that samples trains too
     TorchTrainer(
         _work,
         train_loop_config={"folder": str(folder), "environment": accelerate_environment(config_file(training))},

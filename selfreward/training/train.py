@@ -4,13 +4,12 @@ A lesson becomes rows of token ids and an order; the order is carried out in thi
 finished model is never trained again.
 """
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from selfreward.chat import load_tokenizer
-from selfreward.errors import BadInput, StageFailed
+from selfreward.errors import StageFailed
 from selfreward.memory import free_memory, with_less
 from selfreward.progress import Progress
 from selfreward.recipe import Recipe
@@ -45,11 +44,19 @@ def train(
     alone.
     """
     finished = folder / MODEL_FOLDER
-    if finished.exists():
-        return finished
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        todo = "start without torchrun or accelerate launch: training.launcher does that"
-        raise BadInput("a run is one process", "WORLD_SIZE", todo)
+    if not finished.exists():
+        _make(lesson, models, folder, recipe, progress, log, logs or folder)
+        free_memory()
+    for rest in (CHECKPOINTS_FOLDER, ORDER_FOLDER):  # also what a kill left between the model and this line
+        shutil.rmtree(folder / rest, ignore_errors=True)
+    return finished
+
+
+def _make(
+    lesson: Lesson, models: Callable[[int], str], folder: Path, recipe: Recipe, progress: Progress,
+    log: Callable[..., None], logs: Path,
+) -> None:  # fmt: skip
+    """Makes the model folder."""
     check_processes(recipe)
 
     def log_training(**scalars: object) -> None:
@@ -57,11 +64,7 @@ def train(
 
     with quiet_libraries():
         rows = _rows(lesson, models, folder, recipe, log_training)
-    _carry_out(_order(lesson, models, folder, recipe), rows, logs or folder, progress, log_training)
-    for rest in (CHECKPOINTS_FOLDER, ORDER_FOLDER):
-        shutil.rmtree(folder / rest, ignore_errors=True)
-    free_memory()
-    return finished
+    _carry_out(_order(lesson, models, folder, recipe), rows, logs, progress, log_training)
 
 
 def _rows(lesson: Lesson, models: Callable[[int], str], folder: Path, recipe: Recipe, log: Callable[..., None]) -> Rows:

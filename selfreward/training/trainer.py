@@ -30,8 +30,10 @@ from selfreward.training.data import LikeLengths, filler, row_length
 CHECKPOINT_EVERY_S = 600.0  # what a killed training owes at most; the micro default is done long before
 LOGGED = ("loss", "learning_rate", "grad_norm", "epoch", "rewards/accuracies", "rewards/margins",
           "logps/chosen", "logps/rejected")  # fmt: skip
+# Where it has others too: OPT's `dropout` is 0.1 unless it is set, whatever a recipe says.
 DROPOUT_FIELDS = ("attention_dropout", "attn_pdrop", "resid_pdrop", "embd_pdrop", "residual_dropout",
-                  "hidden_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob")  # fmt: skip
+                  "hidden_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "resid_dropout",
+                  "embed_dropout", "emb_pdrop", "embedding_dropout", "mlp_dropout")  # fmt: skip
 
 
 def load_model(

@@ -1,4 +1,4 @@
-"""What every engine promises, over all of them: local, scripted, a server, and vllm over a fake executable."""
+"""What every engine promises, over all of them: local, scripted, a server, vllm over a fake executable, ray if it is there."""
 
 import logging
 import random
@@ -17,8 +17,9 @@ from selfreward.recipe import EngineOptions
 
 GREEDY, WARM = Sampling(0.0, 1.0, 24), Sampling(0.9, 0.95, 24)
 CONTEXT = 512  # tokens of the local model, words of the fake servers
-HAVE_A_CONTEXT = {"local", "server", "server one by one", "vllm"}
+HAVE_A_CONTEXT = {"local", "server", "server one by one", "vllm", "ray"}
 ENGINES = ["local", "scripted", "server", "server one by one", "vllm"]
+WITH_RAY = [*ENGINES, pytest.param("ray", marks=pytest.mark.integration)]
 
 
 def options(name: str, **settings: Any) -> EngineOptions:
@@ -59,14 +60,24 @@ def engines(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     other_fake.close()
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(scope="module")
+def on_ray(tiny_model: Path) -> Iterator[Engine]:
+    """Two replicas with blocks smaller than what they are asked."""
+    pytest.importorskip("ray", reason="Ray needs the extra [ray]", exc_type=ImportError)
+    engine = open_engine(options("ray", device="cpu", threads=1, ray={"replicas": 2, "block": 2}), tiny_model)
+    yield engine
+    engine.close()
+    engine.close()
+
+
+@pytest.fixture(params=WITH_RAY)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
-def engine(engines: dict[str, Engine], name: str) -> Engine:
-    return engines[name]
+def engine(engines: dict[str, Engine], name: str, request: pytest.FixtureRequest) -> Engine:
+    return request.getfixturevalue("on_ray") if name == "ray" else engines[name]
 
 
 def requests(num_samples: int = 3) -> list[Request]:
@@ -139,7 +150,7 @@ def test_the_room_for_an_answer_is_what_the_prompt_leaves_of_the_context_or_not_
 ) -> None:
     assert engine.room([]) == []
     shorter, longer = engine.room(["the dog", "the dog runs to the big red tree"])
-    if name == "local":
+    if name in ("local", "ray"):
         assert shorter is not None and longer is not None
         assert longer < shorter < CONTEXT
         (none,) = engine.room(["dog " * 2 * CONTEXT])

@@ -219,7 +219,9 @@ def test_a_prompt_that_a_filter_stops_is_refused_and_its_neighbours_are_answered
     assert engine.usage()["refused"] == 3
 
 
-@pytest.mark.parametrize("answered", ["judge-1", "judge-1-2026-11-01", "judge-1@main", "some-org/judge-1"])
+@pytest.mark.parametrize(
+    "answered", ["judge-1", "judge-1-2026-11-01", "judge-1-1101", "judge-1@main", "some-org/judge-1"]
+)
 def test_the_model_that_answers_is_the_one_asked_for(
     fake: FakeEndpoint, engine_of: Callable[..., ServerEngine], answered: str
 ) -> None:
@@ -229,7 +231,9 @@ def test_the_model_that_answers_is_the_one_asked_for(
     assert engine.usage()["answered_by"] == {answered: 1}
 
 
-@pytest.mark.parametrize("answered", ["judge-2", "judge-10", "judge", "base"])
+@pytest.mark.parametrize(
+    "answered", ["judge-2", "judge-10", "judge", "base", "judge-1-mini", "judge-1-turbo-2026-11-01"]
+)
 def test_f06_f07_another_model_that_answers_is_refused(
     fake: FakeEndpoint, engine_of: Callable[..., ServerEngine], answered: str
 ) -> None:
@@ -303,8 +307,17 @@ def test_retry_after_is_waited_for_by_every_request(fake: FakeEndpoint, engine_o
     engine_of(concurrency=1).generate(REQUESTS[:2], GREEDY)
     first, second, third = fake.times
     assert second - first > 0.38 and third - first > 0.38
-    fake.faults = [(429, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, {})]  # a date, long past
+
+
+@pytest.mark.parametrize("wait", ["0", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_pauses_grow_also_where_a_server_asks_to_be_asked_again_at_once(
+    fake: FakeEndpoint, engine_of: Callable[..., ServerEngine], monkeypatch: pytest.MonkeyPatch, wait: str
+) -> None:
+    monkeypatch.setattr(endpoint, "BACKOFF_S", 0.1)
+    fake.faults = [(503, {"Retry-After": wait}, {})] * 2
     engine_of().generate(REQUESTS[:1], GREEDY)
+    first, second, third = fake.times
+    assert second - first > 0.05 and third - second > 0.1
 
 
 def test_a_server_that_asks_for_hours_is_not_waited_for(
@@ -401,6 +414,21 @@ def test_a_key_that_is_not_set_is_named_by_its_variable(
         engine_of(api_key_env="JUDGE_KEY")
 
 
+@pytest.mark.parametrize("key", ["sk-secret\nmore", "sk-secr\u00e9t", "sk-secret\x07"])
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(
+    fake: FakeEndpoint, engine_of: Callable[..., ServerEngine], monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("JUDGE_KEY", key)
+    options = {"name": "server", "server": {"url": fake.url, "api_key_env": "JUDGE_KEY"}}
+    for use in (
+        lambda: engine_of(api_key_env="JUDGE_KEY"),
+        lambda: check_engine(EngineOptions.model_validate(options)),
+    ):
+        with pytest.raises(BadInput, match="JUDGE_KEY: the key in this environment variable has") as raised:
+            use()
+        assert "sk-" not in str(raised.value)
+
+
 # Probabilities and likelihoods
 
 
@@ -414,10 +442,26 @@ def test_probabilities_are_those_of_the_listed_tokens_spaces_aside(
     assert said["messages"][1] == {"role": "assistant", "content": "Fine. Score:"}
     assert said["continue_final_message"] is True and said["add_generation_prompt"] is False
     assert "continue_final_message" not in unsaid
-    assert (said["temperature"], said["top_p"], said["max_tokens"], said["top_logprobs"]) == (1, 1, 1, 20)
+    assert (said["temperature"], said["top_p"], said["max_tokens"], said["top_logprobs"]) == (0, 1, 2, 20)
+    assert unsaid["max_tokens"] == 1
 
 
-def test_a_server_without_probabilities_is_one_clear_error(engine_of: Callable[..., ServerEngine]) -> None:
+def test_points_behind_a_space_that_is_a_token_of_its_own_are_read_there(
+    fake: FakeEndpoint, engine_of: Callable[..., ServerEngine]
+) -> None:
+    """As with the tokenizers of Llama 3 and Qwen; where the space is part of the points' token, what follows is passed over."""
+    fake.probs, fake.probs_after = {" ": 0.8, " 4": 0.1, "!": 0.1}, {"4": 0.5, "3": 0.25, "5": 0.25}
+    asked_for = [("judge this", "Fine. Score: ")], ["3", "4", "5"]
+    assert engine_of().score_tokens(*asked_for) == [pytest.approx((0.2, 0.5, 0.2))]
+    fake.probs = {" 4": 0.9, " ": 0.1}
+    assert engine_of().score_tokens(*asked_for) == [pytest.approx((0.0, 0.9, 0.0))]
+
+
+@pytest.mark.parametrize("probs", [None, {}], ids=["none", "of the drawn token alone"])
+def test_a_server_without_probabilities_is_one_clear_error(
+    fake: FakeEndpoint, engine_of: Callable[..., ServerEngine], probs: dict[str, float] | None
+) -> None:
+    fake.probs = probs
     with pytest.raises(StageFailed, match="ignores top_logprobs; read votes"):
         engine_of().score_tokens([("judge this", "")], ["1"])
 

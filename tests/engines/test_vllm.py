@@ -60,6 +60,7 @@ def test_the_server_is_started_with_what_the_recipe_says(tmp_path: Path, monkeyp
     said = engine._server._end_of_log()
     engine.close()
     for words in (
+        "no usage statistics: 1",
         "--max-model-len 512",
         "--dtype bfloat16",
         "--trust-remote-code",
@@ -140,7 +141,17 @@ def test_ctrl_c_on_the_terminal_does_not_reach_the_server(tmp_path: Path, monkey
     engine.close()
 
 
+def test_the_command_is_found_beside_this_python_where_its_environment_is_not_active(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_vllm_on_path(tmp_path, monkeypatch)
+    monkeypatch.setenv("PATH", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    assert vllm.find_vllm() == str(tmp_path / "vllm")
+
+
 def test_without_a_vllm_command_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     with pytest.raises(BadInput, match=r"there is no vllm command; pip install 'selfreward\[vllm\]'"):
         check_engine(options())

@@ -12,8 +12,8 @@ from support_responses import responses
 from selfreward.engines import open_engine
 from selfreward.engines.base import Completion, Request, Sampling
 from selfreward.engines.scripted import ScriptedEngine
-from selfreward.errors import BadInput
-from selfreward.judges.expected import POINTS, expect, expected_vote
+from selfreward.errors import BadInput, StageFailed
+from selfreward.judges.expected import POINTS, expect, expect_directly, expected_vote
 from selfreward.judges.llm import judge
 from selfreward.judges.shown import judge_prompt
 from selfreward.judges.votes import before_points, read_vote
@@ -204,3 +204,15 @@ def test_where_both_read_a_judge_that_is_sure_they_agree() -> None:
     (drawn,), (expected,) = judged(engine, "votes", "Cod.", votes=4000), judged(engine, "expected", "Cod.", votes=1)
     assert expected.score == pytest.approx(4.0)
     assert drawn.score == pytest.approx(4.0, abs=0.03)  # standard error 0.007
+
+
+@pytest.mark.parametrize("read", ["after words", "directly"])
+def test_a_tokenizer_without_tokens_for_points_ends_the_stage_in_one_line(read: str) -> None:
+    class Engine(ScriptedEngine):
+        def score_tokens(self, items: Any, candidates: Any) -> Any:
+            raise ValueError("'4' is not one token")
+
+    engine = Engine(lambda prompt: [""])
+    vote = Vote(score=4, fault=None, text="Good.\nScore: 4")
+    with pytest.raises(StageFailed, match=r"judge\.read: the judge's tokenizer has no tokens for points: '4' is"):
+        expect(engine, ["p"], [vote]) if read == "after words" else expect_directly(engine, ["p"], "Score: ")

@@ -17,6 +17,7 @@ from selfreward.recipe import Recipe
 from selfreward.records import Example, RankedResponse, RankedSet, digest
 from selfreward.seeds import Seeds, load_seeds, write_seeds
 from selfreward.seeds.choosing import normal, usable_examples, usable_sets
+from selfreward.seeds.data import part_sources
 
 MICRO = Recipe.of(
     {
@@ -106,6 +107,14 @@ def test_the_seed_folder_of_a_run_is_a_source(tmp_path: Path) -> None:
     (tmp_path / "mine" / store.RANKED_FILE).unlink()
     with pytest.raises(BadInput, match=r"has no ranked\.jsonl"):
         load_seeds(recipe(2, 1, 1, source=source), tmp_path / "none")
+
+
+def test_a_data_set_that_has_an_eval_split_is_no_folder_of_seeds(tmp_path: Path) -> None:
+    for name in ("train.jsonl", "eval.jsonl"):
+        (tmp_path / name).touch()
+    assert {source.path for source in part_sources(recipe(1, 1, 1, source=str(tmp_path)).seeds).values()} == {
+        str(tmp_path)
+    }
 
 
 def test_a_run_goes_on_with_its_own_seeds_when_the_source_is_gone(tmp_path: Path) -> None:

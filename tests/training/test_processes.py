@@ -40,6 +40,12 @@ def test_a_launcher_and_a_number_of_processes_belong_together(training: dict[str
         recipe(training)
 
 
+def test_a_run_that_is_one_of_several_processes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(BadInput, match=r"WORLD_SIZE: a run is one process; .*training\.launcher"):
+        processes.check_processes(recipe())
+
+
 @pytest.mark.parametrize(
     ("training", "sections", "said"),
     [
@@ -65,6 +71,13 @@ def test_what_cannot_be_had_together_is_refused_in_one_line(
     with pytest.raises(BadInput, match=said) as refused:
         processes.check_processes(recipe(training, **sections))
     assert "\n" not in str(refused.value)
+
+
+def test_a_ray_cluster_that_does_not_answer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "find_spec", lambda name: object())
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    with pytest.raises(BadInput, match=r"^127\.0\.0\.1:9: no Ray cluster answers there"):
+        processes.check_processes(recipe({**TWO, "launcher": "ray_train"}))
 
 
 def test_one_process_and_two_that_can_be_had_pass(monkeypatch: pytest.MonkeyPatch) -> None:

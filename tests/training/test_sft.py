@@ -172,6 +172,13 @@ def test_a_finished_model_is_returned_without_touching_anything(tmp_path: Path) 
     assert train(LESSON, fail, tmp_path, recipe(), QuietProgress(), fail) == tmp_path / "model"
 
 
+def test_what_a_kill_left_beside_a_finished_model_is_cleared_away(tmp_path: Path) -> None:
+    for name in ("model", "checkpoints/stamp/checkpoint-3", "order"):
+        (tmp_path / name).mkdir(parents=True)
+    train(LESSON, str, tmp_path, recipe(), QuietProgress(), print)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 def test_the_model_folder_holds_safetensors_a_usable_tokenizer_and_the_settings_of_its_start(
     taught: Any, tiny_model: Path, tokenizer: Any
 ) -> None:
@@ -190,6 +197,17 @@ def test_dropout_reaches_the_attention_of_a_llama(tiny_model: Path) -> None:
     ids = torch.tensor([[5, 6, 7, 8]])
     assert not torch.equal(model.train()(ids).logits, model(ids).logits)
     assert torch.equal(model.eval()(ids).logits, model(ids).logits)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.25])
+def test_dropout_reaches_the_layers_of_an_opt_whose_own_is_a_tenth(tmp_path: Path, dropout: float) -> None:
+    from transformers import OPTConfig, OPTForCausalLM
+
+    small = OPTConfig(vocab_size=16, hidden_size=8, word_embed_proj_dim=8, ffn_dim=8, num_hidden_layers=1,
+                      num_attention_heads=1, max_position_embeddings=8)  # fmt: skip
+    OPTForCausalLM(small).save_pretrained(tmp_path)
+    model = trainer.load_model(str(tmp_path), dropout=dropout)
+    assert {layer.dropout for layer in model.model.decoder.layers} == {dropout}
 
 
 def test_dropout_of_an_architecture_that_has_none_is_refused_not_ignored(tmp_path: Path) -> None:
