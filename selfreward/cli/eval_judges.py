@@ -71,7 +71,11 @@ def judge(
 
         ways = Ways(templates or [None], reads or [None], numbers_of_votes(votes) if votes else [None])
         found = named_models(models)
-        ranked = None if sets is None else read_ranked_sets(sets)
+        ranked = None
+        if sets is not None:
+            ranked, left_out = read_ranked_sets(sets)
+            if left_out:
+                typer.echo(f"left out of {sets}: {', '.join(f'{fate} {n}' for fate, n in left_out.items())}", err=True)
         for recipe in {model.run: model.recipe for model in found}.values():
             warn_of_code(recipe)
         rows = measure_judges(found, ranked, ways, (ties, average, undefined), cache, open_progress(quiet))

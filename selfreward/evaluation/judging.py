@@ -6,6 +6,7 @@ votes are the first of many, and what a run's own evaluation has asked already i
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from selfreward.recipe import Judge, Source
 from selfreward.records import Judgement, RankedSet, Response, digest
 from selfreward.responses import ranked_responses
 from selfreward.round import Engines, opened
+from selfreward.seeds.choosing import usable_sets
 from selfreward.seeds.reading import read
 from selfreward.stamp import weight_hashes
 from selfreward.templates import source
@@ -73,12 +75,19 @@ def numbers_of_votes(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def read_ranked_sets(path: Path) -> list[RankedSet]:
-    """The ranked sets of a file in any form that seeds may have (docs/seeds.md). BadInput where there are none."""
-    sets = [found for found in read(Source(path=str(path)), "error").found if isinstance(found, RankedSet)]
+def read_ranked_sets(path: Path) -> tuple[list[RankedSet], dict[str, int]]:
+    """The ranked sets of a file in any form that seeds may have (docs/seeds.md), and what was left out, by reason.
+
+    What cannot tell judges apart is left out as from seeds: no order, no text, a prompt that stands twice. BadInput where
+    nothing is left.
+    """
+    held = read(Source(path=str(path)), "error")
+    sets, left_out = usable_sets(held.found, sys.maxsize)
+    left_out.update({fate: number for fate, number in held.counts.items() if fate != "rows"})
     if not sets:
-        raise BadInput("holds no ranked responses", path, 'a line is {"prompt", "responses": [{"text", "rank"}, ...]}')
-    return list({found.id: found for found in sets}.values())
+        todo = 'a line is {"prompt", "responses": [{"text", "rank"}, ...]}'
+        raise BadInput("holds no responses that people ranked", path, todo)
+    return sets, {fate: number for fate, number in left_out.items() if number}
 
 
 def measure_judges(
@@ -100,7 +109,7 @@ def measure_judges(
                 "belongs to no run, so it has no held-out sets", model.folder, "name ranked sets with --sets"
             )
         for judge, _ in ways.settings(model):
-            source("judge", judge.template)
+            judge_prompt(judge.template, "", "")
             if judge.read == "direct":
                 begin_of(judge)
     rows: list[dict[str, Any]] = []

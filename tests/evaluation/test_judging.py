@@ -198,10 +198,26 @@ def test_ranked_sets_of_a_file_are_measured_for_a_model_of_no_run_too(run: Path,
     file.write_text(
         '{"prompt": "Say c.", "responses": [{"text": "worth 4", "rank": 0}, {"text": "worth 1", "rank": 1}]}\n'
     )
-    (row,) = measured([run / "m1"], tmp_path / "cache", sets=read_ranked_sets(file))
+    (row,) = measured([run / "m1"], tmp_path / "cache", sets=read_ranked_sets(file)[0])
     assert (row["metrics"]["pairwise_accuracy"]["value"], row["sets"]) == (1, 1)
     (alone,) = named_models([run / "m1" / "model"])
     assert (alone.label, alone.run) == (str(run / "m1" / "model"), None)
+
+
+def test_what_is_left_out_of_a_file_of_ranked_sets_is_counted_and_shown(run: Path, tmp_path: Path) -> None:
+    lines = [
+        {"prompt": "c", "responses": [{"text": "worth 4", "rank": 0}, {"text": "worth 1", "rank": 1}]},
+        {"prompt": "C ", "responses": [{"text": "worth 2", "rank": 0}, {"text": "worth 3", "rank": 1}]},
+        {"prompt": "d", "responses": [{"text": "worth 2", "rank": 1}, {"text": "worth 3", "rank": 1}]},
+    ]
+    file = tmp_path / "sets.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert read_ranked_sets(file)[1] == {"all_tied": 1, "duplicate": 1}
+    command = ["eval", "judge", str(run / "m1"), "--sets", str(file), "--cache", str(tmp_path / "cache"), "--quiet"]
+    assert f"left out of {file}: all_tied 1, duplicate 1" in CLI.invoke(app, command).stderr
+    file.write_text(json.dumps(lines[2]) + "\n")
+    with pytest.raises(BadInput, match="holds no responses that people ranked"):
+        read_ranked_sets(file)
 
 
 def test_what_cannot_be_measured_is_said_before_anything_is_asked(run: Path, tmp_path: Path) -> None:
