@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 from selfreward import store
@@ -69,6 +71,10 @@ SETS = [ranked_set("a", 4, 2, 1), ranked_set("b", 1, 3)]
 NUM_RESPONSES = 5
 
 
+def write_weights(folder: Path, value: float) -> None:
+    save_file({"weight": np.array([value], dtype=np.float32)}, folder / "model" / "model.safetensors")
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     folder = tmp_path / "mine"
@@ -76,7 +82,7 @@ def run(tmp_path: Path) -> Path:
     for model in ("sft", "m1"):
         (folder / model / "model").mkdir(parents=True)
         (folder / model / "model" / "config.json").write_text("{}")
-        (folder / model / "model" / "model.safetensors").write_text(model)
+        write_weights(folder / model, len(model))
     (folder / "recipe.yaml").write_text(to_yaml(Recipe.of(values)))
     store.append(folder / "seed" / "eval.jsonl", SETS)
     return folder
@@ -155,7 +161,7 @@ def test_another_model_or_template_is_asked_anew(run: Path, tmp_path: Path, chan
     ways = Ways(templates=(str(template),))
     measured([run / "m1"], tmp_path / "cache", ways)
     if change == "weights":
-        (run / "m1" / "model" / "model.safetensors").write_text("trained further")
+        write_weights(run / "m1", 9)
     else:
         template.write_text("Grade {{ response }} for {{ prompt }}")
     measured([run / "m1"], tmp_path / "cache", ways)
