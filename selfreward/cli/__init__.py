@@ -56,7 +56,7 @@ def _print_tables(folder: Path, as_json: bool) -> None:
 @app.command()
 def run(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe, a YAML file, or a run folder to continue.")],
-    to: Annotated[Path | None, typer.Option("--to", help="The run's folder.  [default: runs/<name>]")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="The run's folder, else runs/<name>.")] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Another value, as dpo.lr=1e-4; repeatable.")
     ] = None,
@@ -171,7 +171,7 @@ def judge(
     run: RunArgument,
     prompt: Annotated[str, typer.Option(help="The instruction.")],
     response: Annotated[str, typer.Option(help="The answer to be judged.")],
-    model: Annotated[str | None, typer.Option(help="Which model judges: m1, m2 ...  [default: the newest]")] = None,
+    model: Annotated[str | None, typer.Option(help="Which model judges: m1, m2 ..., else the newest.")] = None,
     votes: Annotated[int, typer.Option(min=1, help="Readings of the judge.")] = 3,
     as_json: AsJson = False,
 ) -> None:
@@ -193,7 +193,7 @@ def judge(
 @app.command()
 def chat(
     run: RunArgument,
-    model: Annotated[str | None, typer.Option(help="Which model answers: m1, m2 ...  [default: the newest]")] = None,
+    model: Annotated[str | None, typer.Option(help="Which model answers: m1, m2 ..., else the newest.")] = None,
     prompt: Annotated[str | None, typer.Option(help="Answer this and leave.")] = None,
 ) -> None:
     """Talk to a model of a run, one instruction at a time; it does not remember earlier ones."""

@@ -11,7 +11,6 @@ from selfreward.cli.common import AsJson, exit_codes, print_json, warn_of_code
 
 app = typer.Typer(help="Measure models: against one another and on public benchmarks.", no_args_is_help=True)
 
-
 Side = Annotated[Path | None, typer.Argument(help="A model of a run, as runs/micro/m3, or a file of outputs.")]
 Judge = Annotated[
     str | None, typer.Option(help="Who judges: a model as in a recipe, RUN/mK, the URL of a server, or `length`.")
@@ -24,28 +23,21 @@ Settings = Annotated[
 ]
 Template = Annotated[
     str | None,
-    typer.Option(help="What the judge is asked: a pairwise template, or a .jinja file.  [default: forced_choice]"),
+    typer.Option(help="What the judge is asked: a pairwise template (forced_choice) or a .jinja file."),
 ]
 ReadFrom = Annotated[
     Literal["written", "probabilities"] | None,
     typer.Option(
         "--read",
-        help="Verdicts as written, or from the probabilities of 1 and 2.  [default: written; alpaca: probabilities]",
+        help="Verdicts as written (head-to-head), or from the probabilities of 1 and 2 (alpaca).",
     ),
 ]
-To = Annotated[
-    Path | None, typer.Option(help="The folder of the verdicts.  [default: evals/<hash of all that matters>]")
-]
+To = Annotated[Path | None, typer.Option(help="The folder of the verdicts; else evals/<hash of who plays and judges>.")]
 Prompts = Annotated[
     Path | None, typer.Option(help="What models of runs are to answer; else the outputs' or held-out ones.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 Force = Annotated[bool, typer.Option("--force", help="Take figures of different judges together.")]
-
-
-@app.callback()
-def _group() -> None:
-    """Measure models: against one another and on public benchmarks."""
 
 
 @app.command("head-to-head")

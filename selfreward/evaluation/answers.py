@@ -15,6 +15,7 @@ from selfreward.errors import BadInput
 from selfreward.evaluation.alpaca import read_outputs
 from selfreward.evaluation.given import Row, read_given
 from selfreward.progress import Progress
+from selfreward.recipe import RECIPE_FILE
 from selfreward.records import Prompt, digest
 from selfreward.responses import Responses, sample
 from selfreward.round import opened
@@ -94,13 +95,14 @@ def held_out(side: Path) -> Answers:
 
 
 def answer(side: Path, prompts: dict[str, str | None], folder: Path, progress: Progress) -> Answers:
-    """What a model of a run answers to prompts, one answer each, kept in `folder` as answers-RUN-mK.jsonl."""
+    """What a model of a run answers to prompts, one answer each, kept in `folder` as answers-RUN-mK-HASH.jsonl."""
     run = _run_of(side)
     recipe, model = run.recipe(), run.model_path(side.name)
     settings = recipe.responses
     sampling = Sampling(settings.temperature, settings.top_p, settings.max_tokens)
     asked = [Prompt(id=digest("prompt", text), text=text, source="given") for text in prompts]
-    path = folder / f"answers-{model_name(side).replace('/', '-')}.jsonl"
+    # two runs may have one name: the hash keeps their answers apart
+    path = folder / f"answers-{model_name(side).replace('/', '-')}-{identity(side)}.jsonl"
     with opened(recipe.engine) as engines:
         lines = store.fill(
             path,
@@ -117,8 +119,9 @@ def answer(side: Path, prompts: dict[str, str | None], folder: Path, progress: P
 
 def _run_of(side: Path) -> RunFolder:
     """The run of RUN/mK; BadInput where there is no such run or model."""
-    if side.suffix in (".json", ".jsonl", ".gz", ".parquet"):
-        raise BadInput("no such file", side)
+    if not (side.parent / RECIPE_FILE).is_file():
+        what = "neither a file of outputs nor a model of a run"
+        raise BadInput(what, side, "give model_outputs.json, or RUN/mK as runs/micro/m3")
     run = RunFolder(side.parent)
     run.model_path(side.name)
     return run

@@ -160,7 +160,9 @@ def _fit(rows: Array, strength: float) -> Array:
         loss = weights @ (np.logaddexp(0, logits) - targets * logits)
         return float(loss + penalty * parts.sum()), np.concatenate([slope(found), -slope(found)]) + penalty
 
-    start = optimize.minimize(objective, np.zeros(6), jac=True, method="L-BFGS-B", bounds=[(0, None)] * 6).x
+    exact = {"ftol": 0, "gtol": 1e-14, "maxiter": 10_000, "maxfun": 100_000}
+    bounds = [(0, None)] * 6
+    start = optimize.minimize(objective, np.zeros(6), jac=True, method="L-BFGS-B", bounds=bounds, options=exact).x
     found = start[:3] - start[3:]
     free = np.abs(found) > 1e-6
     for _ in range(NEWTON_STEPS):

@@ -41,29 +41,22 @@ def open_match(sides: Sequence[Path], prompts: Path | None, judge: Pinned, to: P
     """The folder of a match, `evals/<hash of who plays and judges>` where none is named; BadInput where it is another's."""
     _known(sides, prompts)
     said = {
-        "sides": [{"name": str(side), "content": identity(side)} for side in sides],
+        "sides": [identity(side) for side in sides],
         "prompts": None if prompts is None else hashlib.sha256(prompts.read_bytes()).hexdigest(),
         "judge": judge.pin,
     }
-    folder = to or Path("evals") / digest(json.dumps({**said, "sides": [identity(side) for side in sides]}))
+    folder = to or Path("evals") / digest(json.dumps(said))
     path = folder / MATCH_FILE
     if path.exists():
         there = store.read_json(path)
-        differ = [name for name in said if _content(there.get(name)) != _content(said[name])]
-        if differ:
-            raise BadInput(
-                f"this folder's match has other {' and '.join(differ)}", folder, "give another folder with --to"
-            )
+        if differ := [name for name in said if there.get(name) != said[name]]:
+            what = f"this folder's match has other {' and '.join(differ)}"
+            raise BadInput(what, folder, "give another folder with --to")
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput("holds something other than a match", folder, "give a new folder with --to")
     else:
-        store.write_json(path, said)
+        store.write_json(path, {**said, "names": [str(side) for side in sides]})
     return folder
-
-
-def _content(value: Any) -> Any:
-    """What of a match must be equal: the names of the sides may change with the folder they are called from."""
-    return [side["content"] for side in value] if isinstance(value, list) else value
 
 
 def answers_of(sides: Sequence[Path], prompts: Path | None, folder: Path, progress: Progress) -> list[Answers]:

@@ -1,7 +1,6 @@
 """Who judges an evaluation, pinned: the model and its weights, the words it is asked with, and how it is sampled.
 
-Figures made by different judges do not compare (SimPO's and AlpacaEval's trackers are full of attempts), so every result
-holds the pin, and a folder of verdicts belongs to one.
+Figures made by different judges do not compare, so every result holds the pin, and a folder of verdicts belongs to one.
 """
 
 import hashlib

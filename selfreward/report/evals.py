@@ -67,7 +67,7 @@ def _notes(found: Mapping[str, Any]) -> list[str]:
             notes.append(f"Why: {', '.join(f'{count} {fault}' for fault, count in found['faults'].items())} verdicts.")
         notes.append(f"On {found['disagree']} of the ties the two orders disagree.")
         notes.append(
-            f"The answer shown first was preferred in {_share(found['position_bias'])}; 50 where the place is nothing."
+            f"The answer shown first was preferred in {_share(found['position_bias'])}; 50 if places did not matter."
         )
     if "longer_wins" in found:
         one, two = found["mean_length"]

@@ -126,6 +126,15 @@ def test_a_length_controlled_fit_is_the_minimum_of_its_penalised_loss(tmp_path: 
         assert found == pytest.approx(-np.sign(value), abs=1e-6) if value else abs(found) <= 1
 
 
+@pytest.mark.parametrize("won", [0.0, 1.0])
+def test_where_every_row_says_the_same_the_penalty_alone_bounds_the_rate(won: float) -> None:
+    """The slope of the loss in c, strength x n x the predicted chance of the other outcome, equals the penalty's 1."""
+    found = length_controlled([won] * 50, [(100 + i, 200 - i) for i in range(50)], range(50), None)
+    other = 100 / (found["length_control"]["strength"] * 50)
+    assert found["length_controlled_winrate"] == pytest.approx(100 - other if won else other, rel=1e-9)
+    assert found["length_control"]["length"] == pytest.approx(0, abs=1e-9)
+
+
 def test_a_model_that_wins_by_length_alone_wins_half_at_equal_lengths() -> None:
     lengths = [(100 + 10 * (i % 7), 130 - 10 * (i % 5)) for i in range(300)]
     deltas = np.array([a - b for a, b in lengths])

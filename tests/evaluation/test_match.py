@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,17 @@ def test_models_of_a_run_answer_prompts_that_are_given(run: Path, here: Path) ->
     )
     found = play(run / "m2", run / "m1", "--judge", "length", "--prompts", "prompts.jsonl", "--to", "there")
     assert (found["ties"], found["by_category"]["c"]["n"]) == (2, 2)
-    assert len((here / "there" / "answers-x-m2.jsonl").read_text().splitlines()) == 2
+    (kept,) = (here / "there").glob("answers-x-m2-*.jsonl")
+    assert len(kept.read_text().splitlines()) == 2
+
+
+def test_runs_of_one_name_keep_their_answers_apart(run: Path, here: Path) -> None:
+    other = here / "elsewhere" / "x"
+    shutil.copytree(run, other)
+    (other / "m2" / "model" / "model.safetensors").write_bytes(b"other weights")
+    (here / "prompts.jsonl").write_text('{"prompt": "say good"}\n')
+    play(run / "m2", other / "m2", "--judge", "length", "--prompts", "prompts.jsonl", "--to", "there")
+    assert len(list((here / "there").glob("answers-x-m2-*.jsonl"))) == 2
 
 
 def test_a_model_of_a_run_answers_the_prompts_of_the_outputs_it_meets(run: Path, here: Path) -> None:
@@ -151,7 +162,8 @@ def test_bad_sides_and_judges_are_refused_before_anything_is_asked(
     twice = here / "twice.json"
     twice.write_text(json.dumps([{"instruction": "q", "output": "a"}, {"instruction": "q", "output": "b"}]))
     assert "already" in refused("head-to-head", twice, ours, "--judge", "length")
-    assert "no such file" in refused("head-to-head", "none.json", ours, "--judge", "length")
+    assert "neither a file" in refused("head-to-head", "none.json", ours, "--judge", "length")
+    assert "no such file" in refused("head-to-head", *sides, "--judge", "length", "--prompts", "none.json")
     assert "no model 'm9'" in refused("head-to-head", run / "m9", ours, "--judge", "length")
     assert "no pairwise template" in refused(
         "head-to-head", *sides, "--judge", "micro-m0", "--template", "forced_choic"
