@@ -94,6 +94,53 @@ def show(run: RunArgument, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Run folders; the first is compared with.")],
+    force: Annotated[bool, typer.Option("--force", help="Also runs that were measured differently.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare runs: strategies prompt by prompt, recipes over their seeds, and the paper's figures beside them."""
+    with exit_codes():
+        from selfreward.report.comparing import compare as compare_runs
+
+        found = compare_runs(runs, force)
+        if as_json:
+            print_json(found)
+            return
+        from rich.console import Console
+
+        from selfreward.report.compared import render_comparison
+
+        render_comparison(found, Console())
+
+
+@app.command()
+def analyse(
+    run: RunArgument,
+    model: Annotated[str | None, typer.Option(help="Whose states place the prompts.  [default: the newest]")] = None,
+    points: Annotated[int, typer.Option(min=10, help="Prompts on the map, at most.")] = 2000,
+    texts_only: Annotated[bool, typer.Option("--texts-only", help="No map of prompts: no model is loaded.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Analyse a run's texts: lengths, diversity, what was dropped, and a map of prompts, kept as analysis.json."""
+    with exit_codes():
+        name = chosen_model(run, model)
+        from selfreward.analysis import analyse as analyse_run
+        from selfreward.progress import open_progress
+
+        found = analyse_run(run, name, points, texts_only, open_progress(quiet))
+        if as_json:
+            print_json(found)
+            return
+        from rich.console import Console
+
+        from selfreward.report.analysed import render_analysis
+
+        render_analysis(found, Console())
+
+
+@app.command()
 def plan(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe, a YAML file, or a run folder to compare with.")],
     overrides: Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from selfreward.cli import eval_judges, eval_people
 from selfreward.cli.common import AsJson, chosen_model, exit_codes, print_json, warn_of_code
 
 app = typer.Typer(help="Measure models: against one another and on public benchmarks.", no_args_is_help=True)
@@ -301,3 +302,9 @@ def _show(found: Mapping[str, Any], as_json: bool, render: Callable[[Mapping[str
     from rich.console import Console
 
     render(found, Console())
+
+
+app.command("reward-model")(eval_judges.reward_model)
+app.command("judge")(eval_judges.judge)
+app.command("human-form")(eval_people.human_form)
+app.command("human-read")(eval_people.human_read)

@@ -40,7 +40,8 @@ def _checked(raw: RawRow, row: type[R]) -> R:
         fault = error.errors(include_url=False, include_context=False)[0]
         field = str(fault["loc"][0]) if fault["loc"] else ""
         given = "" if fault["type"] == "missing" or not field else f" (got {fault['input']!r:.60})"
-        what = f"{field}: {fault['msg'].removeprefix('Value error, ')}{given}" if field else "not an object"
+        message = "not an object" if fault["type"] == "model_type" else fault["msg"].removeprefix("Value error, ")
+        what = f"{field}: {message}{given}" if field else message
     except (ValueError, RecursionError) as error:
         what = f"not JSON: {error}"
     raise BadInput(what, raw.place)

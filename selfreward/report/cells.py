@@ -1,4 +1,4 @@
-"""What the tables on a terminal are made of. Every text is put in as plain text: what a model wrote is never read as markup."""
+"""How a figure and a table of figures are printed. Every text is put in as plain text: what a model wrote is never markup."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,10 +9,17 @@ from rich.text import Text
 
 NOTHING = "-"
 WIDTH = 120  # characters, where the output is no terminal: rich would take 80
+_IN_PERCENT = {"pairwise_accuracy", "five_best", "exact_match"}  # measured in 0..1
+_METRIC_NAMES = {
+    "pairwise_accuracy": "pairwise %",
+    "five_best": "five best %",
+    "exact_match": "exact match %",
+    "kendall_tau": "kendall tau",
+}
 
 
 def widen(console: Console) -> None:
-    """Makes a console that is no terminal at least WIDTH wide."""
+    """Makes a console that is no terminal WIDTH wide."""
     if not console.is_terminal:
         console.width = max(console.width, WIDTH)
 
@@ -27,12 +34,12 @@ def new_table(title: str, first: str, columns: Sequence[str]) -> Table:
 
 
 def add_row(table: Table, *cells: str, style: str | None = None, end_section: bool = False) -> None:
-    """A row of plain texts."""
+    """One row, the first cell its name."""
     table.add_row(*(Text(cell) for cell in cells), style=style, end_section=end_section)
 
 
 def number(value: float | None, decimals: int, scale: float = 1) -> str:
-    """`4.17`, or NOTHING for none."""
+    """A bare number; a dash for none."""
     return NOTHING if value is None else f"{scale * value:.{decimals}f}"
 
 
@@ -45,3 +52,13 @@ def estimate(found: Mapping[str, Any] | float | None, decimals: int, scale: floa
     if value == NOTHING or not interval:
         return value
     return f"{value} ±{number((interval[1] - interval[0]) / 2, decimals, scale)}"
+
+
+def metric_name(metric: str) -> str:
+    """A reward-model metric as the head of its row or column."""
+    return _METRIC_NAMES.get(metric, metric)
+
+
+def of_metric(name: str, found: Mapping[str, Any] | float | None) -> str:
+    """An estimate in the unit in which its metric is read: percent or a correlation."""
+    return estimate(found, 1, 100) if name in _IN_PERCENT else estimate(found, 3)

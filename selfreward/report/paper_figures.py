@@ -22,6 +22,18 @@ REWARD_MODELLING: dict[str, dict[str, float]] = {
     "kendall_tau": {"sft": 0.233, "m1": 0.253, "m2": 0.315, "m3": 0.324},
 }
 
+# The SFT baseline asked with a multiple-choice prompt in place of the additive one (the ablation of section 2.2).
+MULTIPLE_CHOICE: dict[str, float] = {
+    "pairwise_accuracy": 0.266,
+    "five_best": 0.235,
+    "exact_match": 0.011,
+    "spearman": -0.18,
+    "kendall_tau": -0.16,
+}
+
+# Win, tie, lose in percent of 50 prompts against the SFT baseline, by the majority of three people (in one source only).
+HUMAN: dict[str, tuple[float, float, float]] = {"m1": (28, 26, 46), "m2": (56, 24, 20), "m3": (66, 16, 18)}
+
 # AlpacaEval 2.0, against GPT-4 Turbo and judged by it: win rate in percent (table 1), and the mean length of the answers in
 # characters where it is printed.
 ALPACA_EVAL: dict[str, tuple[float, int | None]] = {

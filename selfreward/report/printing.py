@@ -7,21 +7,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from selfreward.report.cells import NOTHING, add_row, estimate, new_table, number, widen
+from selfreward.report.cells import NOTHING, add_row, estimate, metric_name, new_table, number, of_metric, widen
 from selfreward.statistics import METRICS, TIE_POLICIES
 
 _WHOLE_SCORES = range(6)  # points
-_IN_PERCENT = {"pairwise_accuracy", "five_best", "exact_match"}  # measured in 0..1
-_METRIC_NAMES = {
-    "pairwise_accuracy": "pairwise %",
-    "five_best": "five best %",
-    "exact_match": "exact match %",
-    "kendall_tau": "kendall tau",
-}
 
 
 def render(tables: Mapping[str, Any], console: Console) -> None:
-    """Prints the tables that hold anything, the summary first. A console that is no terminal is made wide."""
+    """Prints the tables that hold anything, the summary first. A console that is no terminal is made WIDTH wide."""
     widen(console)
     console.print(Text(f"Run {tables['run']}", style="bold"))
     makers: tuple[Callable[[Mapping[str, Any]], list[Table]], ...] = (
@@ -50,11 +43,6 @@ def render(tables: Mapping[str, Any], console: Console) -> None:
             console.print(Text(f"Judge {model}: {alarm}.", "yellow"))
     for problem in tables["problems"]:
         console.print(Text(f"Left out: {problem}", "red"))
-
-
-def _metric(name: str, found: Mapping[str, Any] | None) -> str:
-    """An estimate in the unit in which its metric is read: percent or a correlation."""
-    return estimate(found, 1, 100) if name in _IN_PERCENT else estimate(found, 3)
 
 
 def _summary(tables: Mapping[str, Any]) -> list[Table]:
@@ -118,17 +106,16 @@ def _reward_table(
     """A row for each metric and tie policy, one where the policies agree; below, what the paper published."""
     table = new_table(f"The judge against the ranks of: {truth}", "metric", ["ties", *models])
     for metric in METRICS:
-        name = _METRIC_NAMES.get(metric, metric)
+        name = metric_name(metric)
         cells = {
-            policy: [_metric(metric, policies[policy].get(metric, {}).get(model)) for model in models]
+            policy: [of_metric(metric, policies[policy].get(metric, {}).get(model)) for model in models]
             for policy in TIE_POLICIES
             if policy in policies
         }
         agree = len({tuple(row) for row in cells.values()}) == 1
         for policy, row in list(cells.items())[: 1 if agree else None]:
             add_row(table, name, "any" if agree else policy, *row)
-        scale, decimals = (100, 1) if metric in _IN_PERCENT else (1, 3)
-        published = [number(paper[metric].get(model), decimals, scale) for model in models]
+        published = [of_metric(metric, paper[metric].get(model)) for model in models]
         add_row(table, name, "paper", *published, style="dim", end_section=True)
     return table
 

@@ -2,6 +2,7 @@
 
 from selfreward.store.files import append, fill, read, read_json, read_rows, saving, write_json, write_once, write_text
 from selfreward.store.run import (
+    ANALYSIS_FILE,
     ATTEMPTS_FILE,
     BASE_FOLDER,
     COUNTS_FILE,
@@ -11,6 +12,7 @@ from selfreward.store.run import (
     EVAL_JUDGEMENTS_FILE,
     EVAL_RESPONSES_FILE,
     EVAL_SEED_FILE,
+    FREE_TO_CHANGE,
     IFT_FILE,
     JUDGEMENTS_FILE,
     LESSON_FILE,
@@ -31,6 +33,7 @@ from selfreward.store.run import (
 )
 
 __all__ = [
+    "ANALYSIS_FILE",
     "ATTEMPTS_FILE",
     "BASE_FOLDER",
     "COUNTS_FILE",
@@ -40,6 +43,7 @@ __all__ = [
     "EVAL_JUDGEMENTS_FILE",
     "EVAL_RESPONSES_FILE",
     "EVAL_SEED_FILE",
+    "FREE_TO_CHANGE",
     "IFT_FILE",
     "JUDGEMENTS_FILE",
     "LESSON_FILE",

@@ -21,6 +21,7 @@ STAMP_FILE = "stamp.json"
 METRICS_FILE = "metrics.jsonl"
 LOCK_FILE = "run.lock"
 REPORT_FILE = "report.html"
+ANALYSIS_FILE = "analysis.json"
 LOGS_FOLDER = "logs"
 BASE_FOLDER = "base"  # M0 with the chat template that the recipe names, where it has none
 # In seed/
@@ -45,7 +46,7 @@ MODEL_FOLDER = "model"
 
 # Nothing but rounding depends on these, so a run may go on with other values: smaller batches after running out of memory, a
 # server that was moved, a slower pace, better guesses for the plan.
-_FREE_TO_CHANGE = (
+FREE_TO_CHANGE = (
     "plan.",
     "training.device_batch:",
     "training.launcher:",
@@ -172,7 +173,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _same_recipe(path: Path, recipe: Recipe) -> None:
     """BadInput that lists what differs between the folder's recipe and the one given."""
-    other = [line for line in differences(load_recipe(path), recipe) if not line.startswith(_FREE_TO_CHANGE)]
+    other = [line for line in differences(load_recipe(path), recipe) if not line.startswith(FREE_TO_CHANGE)]
     if other:
         what = "this folder's run has another recipe:\n  " + "\n  ".join(other) + "\n"
         raise BadInput(what, path, f"give another folder with --to, or continue this run: selfreward run {path}")
