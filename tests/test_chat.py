@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import build_tokenizer
+from support_tokenizer import build_tokenizer
 
 from selfreward import chat
 from selfreward.errors import BadInput

@@ -112,7 +112,7 @@ def test_a_bad_row_of_a_list_or_of_parquet_has_its_number(tmp_path: Path) -> Non
         ("a.json", b'{"a": 1}\n{"a": 2}', "not JSON.*one object a line"),
         ("a.jsonl", b"", "none of its 0 rows can be used"),
         ("a.jsonl.gz", b"not compressed", "cannot be read"),
-        ("a.jsonl.gz", gzip.compress(b'{"prompt": "x"}' * 9)[:-20], "cannot be read"),
+        ("a.jsonl.gz", gzip.compress(b'{"prompt": "x"}' * 9, mtime=0)[:-20], "cannot be read"),
         ("a.parquet", b"PAR1", "not a Parquet file"),
         ("a.csv", b"prompt,completion", "not a data file"),
         ("a.jsonl", b'{"question": "x", "answer": "y"}', "the columns answer, question are of no known form"),
