@@ -8,6 +8,9 @@ order of the judgements can change.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
 
 from selfreward.records import Example, Judgement, Pair, digest
 
@@ -42,7 +45,7 @@ def best_vs_worst(judgements: Sequence[Judgement], min_margin: float = 0.0, seed
     """
     counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
     pairs = []
-    for group in _by_prompt(judgements):
+    for group in by_prompt(judgements):
         counts["prompts"] += 1
         counts["unscored_responses"] += sum(judgement.score is None for judgement in group)
         outcome = _pair_of(group, min_margin, seed)
@@ -68,14 +71,21 @@ def positives(judgements: Sequence[Judgement], score: float = 5.0) -> list[Examp
     return list(examples.values())
 
 
-def _by_prompt(judgements: Sequence[Judgement]) -> Iterator[list[Judgement]]:
-    """The judgements of each prompt, one per response; prompts in order of appearance."""
-    prompts: dict[str, dict[str, Judgement]] = {}
-    for judgement in judgements:
-        group = prompts.setdefault(judgement.prompt_id, {})
-        if group.setdefault(judgement.response_id, judgement) != judgement:
-            raise ValueError(f"Response {judgement.response_id} has two judgements that differ.")
-    for group in prompts.values():
+def by_prompt(judgements: Sequence[Judgement]) -> Iterator[list[Judgement]]:
+    """The judgements of each prompt, one per response; prompts in order of appearance.
+
+    One prompt's are in memory at a time where the judgements are read from a file. ValueError when one response has two
+    judgements that differ.
+    """
+    hashes = np.fromiter((hash(judgement.prompt_id) for judgement in judgements), np.int64, len(judgements))
+    _, first, prompt = np.unique(hashes, return_index=True, return_inverse=True)
+    appeared = first[prompt]  # where the prompt of each judgement has its first
+    for _, places in groupby(np.argsort(appeared, kind="stable"), key=appeared.__getitem__):
+        group: dict[str, Judgement] = {}
+        for place in places:
+            judgement = judgements[int(place)]
+            if group.setdefault(judgement.response_id, judgement) != judgement:
+                raise ValueError(f"Response {judgement.response_id} has two judgements that differ.")
         yield list(group.values())
 
 

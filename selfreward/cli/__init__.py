@@ -13,6 +13,8 @@ import typer
 from selfreward import __version__
 from selfreward.cli import eval as eval_commands
 from selfreward.cli.common import AsJson, RunArgument, chosen_model, exit_codes, print_json, warn_of_code
+from selfreward.cli.doctor import doctor
+from selfreward.cli.verify import verify
 
 app = typer.Typer(
     help="Train language models that are their own judge (arXiv 2401.10020).",
@@ -23,6 +25,8 @@ app = typer.Typer(
 recipes_app = typer.Typer(help="The recipes that are shipped, and what a recipe may say.", no_args_is_help=True)
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(eval_commands.app, name="eval")
+app.command()(doctor)
+app.command()(verify)
 
 
 def _print_version(wanted: bool) -> None:

@@ -50,6 +50,9 @@ def render(tables: Mapping[str, Any], console: Console) -> None:
     for model, health in tables["judge_health"].items():
         for alarm in health.get("alarms") or []:
             console.print(Text(f"Judge {model}: {alarm}.", "yellow"))
+    if torn := tables["torn"]:
+        files = ", ".join(sorted({line["file"] for line in torn}))
+        console.print(Text(f"Torn by a kill, cut off and made again: {len(torn)} lines ({files}).", "yellow"))
     for problem in tables["problems"]:
         console.print(Text(f"Left out: {problem}", "red"))
 
