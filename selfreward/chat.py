@@ -12,6 +12,7 @@ from typing import Any
 
 from selfreward.errors import BadInput
 
+ROLES = ("user", "assistant")  # in the order in which they speak
 _PLACEHOLDER = "\ue000content\ue000"  # private-use characters: no template and no person writes them
 
 # Some templates ask for today's date. What was sampled yesterday is trained on today: the date stands still.
@@ -46,21 +47,27 @@ def load_tokenizer(folder: str | Path, trust_remote_code: bool = False) -> Any:
     return tokenizer
 
 
-def encode_prompt(tokenizer: Any, prompt: str) -> list[int]:
-    """Token ids of a user's turn that says `prompt`, up to where the assistant starts to speak.
+def turns(prompt: str, history: Sequence[tuple[str, str]] = ()) -> list[dict[str, str]]:
+    """A chat that ends with the user's `prompt`, as messages; `history` are earlier (prompt, response), oldest first."""
+    said = [text for turn in history for text in turn]
+    return [{"role": ROLES[i % 2], "content": text} for i, text in enumerate([*said, prompt])]
 
-    ValueError when the template does more to a user's text than trim it.
+
+def encode_prompt(tokenizer: Any, prompt: str, history: Sequence[tuple[str, str]] = ()) -> list[int]:
+    """Token ids of a chat whose last turn is a user's that says `prompt`, up to where the assistant starts to speak.
+
+    ValueError when the template does more to a text than trim it.
     """
-    head, found, tail = _user_turn(tokenizer, _PLACEHOLDER).partition(_PLACEHOLDER)
-    rendered = _user_turn(tokenizer, prompt)
-    if not (found and rendered.startswith(head) and rendered.endswith(tail)):
-        raise ValueError("the chat template rewrites what the user says; such a template cannot be used")
-    head_ids, tail_ids, whole = (_encode(tokenizer, text) for text in (head, tail, rendered))
-    if _controls(tokenizer, whole) == _controls(tokenizer, head_ids) + _controls(tokenizer, tail_ids):
+    messages = turns(prompt, history)
+    frame = _rendered(tokenizer, [{**turn, "content": _PLACEHOLDER} for turn in messages]).split(_PLACEHOLDER)
+    rendered = _rendered(tokenizer, messages)
+    said = _contents(frame, [turn["content"] for turn in messages], rendered)
+    frame_ids, whole = [_encode(tokenizer, text) for text in frame], _encode(tokenizer, rendered)
+    if _controls(tokenizer, whole) == [i for ids in frame_ids for i in _controls(tokenizer, ids)]:
         return whole
-    # Not always in three parts: at a seam, a tokenizer may join characters that it saw joined in its own training.
-    content = rendered[len(head) : len(rendered) - len(tail)]
-    return head_ids + _encode_plain(tokenizer, content) + tail_ids
+    # Not always in parts: at a seam, a tokenizer may join characters that it saw joined in its own training.
+    parts = [*zip(frame_ids, (_encode_plain(tokenizer, text) for text in said), strict=False)]
+    return [i for before, text in parts for i in (*before, *text)] + frame_ids[-1]
 
 
 def encode_example(tokenizer: Any, prompt: str, response: str) -> tuple[list[int], list[int]]:
@@ -75,8 +82,8 @@ def decode(tokenizer: Any, ids: list[int]) -> str:
 
 def end_of_turn(tokenizer: Any) -> int:
     """The control token with which the template closes the assistant's turn; the tokenizer's eos if there is none."""
-    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _PLACEHOLDER}]
-    tail = tokenizer.apply_chat_template(turns, tokenize=False).rpartition(_PLACEHOLDER)[2]
+    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _PLACEHOLDER}]
+    tail = tokenizer.apply_chat_template(messages, tokenize=False).rpartition(_PLACEHOLDER)[2]
     controls = _controls(tokenizer, _encode(tokenizer, tail))
     if not controls and tokenizer.eos_token_id is None:
         raise ValueError("the tokenizer has no eos token and its chat template closes no turn: nothing would end")
@@ -104,9 +111,23 @@ def next_tokens(tokenizer: Any, said: str, candidates: Sequence[str]) -> tuple[l
     return before, [ids[-1] for ids in whole]
 
 
-def _user_turn(tokenizer: Any, content: str) -> str:
-    turns = [{"role": "user", "content": content}]
-    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+def _rendered(tokenizer: Any, messages: list[dict[str, str]]) -> str:
+    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+
+def _contents(frame: Sequence[str], contents: Sequence[str], rendered: str) -> list[str]:
+    """What a template made of the contents of turns, given the `frame` that it puts before, between and after them."""
+    found, place = [], len(frame[0])
+    is_framed = len(frame) == len(contents) + 1 and rendered.startswith(frame[0])
+    for content, after in zip(contents, frame[1:], strict=False):
+        forms = (content, content.strip(), content.lstrip(), content.rstrip())
+        form = next((form for form in forms if rendered.startswith(form + after, place)), None)
+        is_framed = is_framed and form is not None
+        found.append(form or "")
+        place += len(found[-1]) + len(after)
+    if not is_framed or place != len(rendered):
+        raise ValueError("the chat template rewrites what is said; such a template cannot be used")
+    return found
 
 
 def _encode(tokenizer: Any, text: str) -> list[int]:

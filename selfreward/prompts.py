@@ -10,11 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 
-from rapidfuzz import process
-from rapidfuzz.distance import Indel
-
 from selfreward.engines.base import Completion, Engine, Request, Sampling, ask
 from selfreward.records import Prompt, Record, digest, seed_of
+from selfreward.rouge import Letters, highest
 from selfreward.templates import render
 
 FATES = (
@@ -22,7 +20,6 @@ FATES = (
     "duplicate", "similar",
 )  # fmt: skip
 _UNSERVABLE = re.compile(r"\b(images?|graphs?|pictures?|files?|maps?|draw|plots?|go to)\b", re.IGNORECASE)
-_FIRST_LETTER = 0x10000  # of a million code points that stand for words
 
 
 class Attempt(Record):
@@ -87,8 +84,8 @@ class Filter:
         self.min_words, self.max_words, self.max_rouge_l = min_words, max_words, max_rouge_l
         self.accepted: dict[str, str] = {}  # normalised text -> text
         self.counts: Counter[str] = Counter(dict.fromkeys(FATES, 0))
-        self._letters: dict[str, str] = {}  # a word -> a character: ROUGE-L then is an edit distance of strings
-        self._lettered = [self._lettering(text) for text in sorted(self.earlier)] if max_rouge_l < 1 else []
+        self._letters = Letters()
+        self._lettered = [self._letters(text) for text in sorted(self.earlier)] if max_rouge_l < 1 else []
 
     def fate(self, attempt: Attempt) -> str:
         """One of FATES for the next attempt; counts it, and remembers it when it is accepted."""
@@ -97,7 +94,7 @@ class Filter:
         if fate == "accepted":
             self.accepted[_normal(attempt.text)] = attempt.text.strip()
             if self.max_rouge_l < 1:
-                self._lettered.append(self._lettering(_normal(attempt.text)))
+                self._lettered.append(self._letters(attempt.text))
         return fate
 
     def _fate(self, text: str, finished: bool) -> str:
@@ -115,24 +112,12 @@ class Filter:
             ("duplicate", normal in self.accepted),
             (
                 "similar",
-                self.max_rouge_l < 1 and num_words <= self.max_words and self._rouge_l(normal) > self.max_rouge_l,
+                self.max_rouge_l < 1
+                and num_words <= self.max_words
+                and highest(self._letters(normal), self._lettered) > self.max_rouge_l,
             ),
         )
         return next((name for name, holds in reasons if holds), "accepted")
-
-    def _lettering(self, normal: str) -> str:
-        words = re.findall(r"\w+", normal)
-        return "".join(self._letters.setdefault(word, chr(_FIRST_LETTER + len(self._letters))) for word in words)
-
-    def _rouge_l(self, normal: str) -> float:
-        """Highest ROUGE-L F (no stemmer) with any earlier text: 2 LCS / (m + n), which is the normalised Indel similarity."""
-        if not self._lettered:
-            return 0.0
-        # In float64 and rounded: 0.8 is not above 0.8, which it is in rapidfuzz's float32.
-        similarities = process.cdist(
-            [self._lettering(normal)], self._lettered, scorer=Indel.normalized_similarity, dtype=float
-        )
-        return round(float(similarities.max()), 9)
 
 
 def _normal(text: str) -> str:

@@ -2,11 +2,12 @@
 
 Everything is a pure function of numbers. What cannot be computed is None, never a number; intervals are at 95 %. The
 unit that is resampled is the prompt (or the ranked set), never the single sample, since samples of one prompt are not
-independent. The paper does not say how it treats ties, so the tie policy is an argument with a name.
+independent. The paper does not say how it treats ties, averages over sets and counts correlations that are not defined,
+so each of these is an argument with a name.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -14,8 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-TiePolicy = Literal["excluded", "agreement", "half"]
+TiePolicy = Literal["excluded", "agreement", "half", "wrong"]
 TIE_POLICIES: tuple[TiePolicy, ...] = get_args(TiePolicy)
+Average = Literal["micro", "macro"]
+AVERAGES: tuple[Average, ...] = get_args(Average)
+Undefined = Literal["zero", "skipped", "pooled"]
+UNDEFINED: tuple[Undefined, ...] = get_args(Undefined)
 METRICS = ("pairwise_accuracy", "five_best", "exact_match", "spearman", "kendall_tau")
 PERFECT = 5.0  # points
 NUM_DRAWS = 2000  # bootstrap resamples
@@ -55,7 +60,7 @@ class Metric:
 
     value: float | None  # None: nothing it could be computed on
     ci95: Interval | None  # bootstrap over sets; None for fewer than two usable sets
-    n: int  # what it counts: pairs, responses scored 5, or sets
+    n: int  # what it counts: pairs, responses scored 5, or sets; sets alone under "macro"
 
 
 @dataclass(frozen=True)
@@ -63,11 +68,14 @@ class RewardMetrics:
     """The five metrics under one tie policy, and what they were computed on."""
 
     policy: TiePolicy
+    average: Average
+    undefined: Undefined
     metrics: dict[str, Metric]  # keys are METRICS
     sets: int
     sets_used: int  # sets with two scored responses that people told apart
     responses: int
     unscored: int  # responses without a score: left out, counted here
+    coverage: Metric  # share of a set's responses that have a score, mean over sets; Wilson's interval, a set one trial
 
 
 def wilson(k: float, n: int) -> Interval | None:
@@ -186,37 +194,65 @@ def entropy(counts: Iterable[float]) -> float:
 RankedScores = tuple[Sequence[int], Sequence[float | None]]  # people's ranks (0 is best), the judge's scores
 
 
-def reward_metrics(sets: Sequence[RankedScores], policy: TiePolicy, seed: int = 0) -> RewardMetrics:
+def reward_metrics(
+    sets: Sequence[RankedScores],
+    policy: TiePolicy,
+    seed: int = 0,
+    average: Average = "micro",
+    undefined: Undefined | None = None,
+) -> RewardMetrics:
     """How well a judge's scores agree with people's ranks, by the five metrics of section 2.4.
 
     Responses without a score are left out and counted; what people ranked equally says nothing about the judge and is
     left out as well. `policy` says what a tie of the judge is worth:
 
-    | metric            | counts          | excluded        | agreement     | half                  |
-    |-------------------|-----------------|-----------------|---------------|-----------------------|
-    | pairwise_accuracy | pairs           | tied pairs out  | tie = right   | tie = 1/2             |
-    | five_best         | responses at 5  | the same under all three: a response is scored alone    |
-    | exact_match       | sets            | a tie = unequal | tie = unequal | ties broken at random |
-    | spearman, kendall | sets            | undefined = 0   | undefined out | undefined = 0         |
+    | metric            | counts          | excluded        | agreement     | half                  | wrong         |
+    |-------------------|-----------------|-----------------|---------------|-----------------------|---------------|
+    | pairwise_accuracy | pairs           | tied pairs out  | tie = right   | tie = 1/2             | tie = wrong   |
+    | five_best         | responses at 5  | the same under all: a response is scored alone                          |
+    | exact_match       | sets            | a tie = unequal | tie = unequal | ties broken at random | tie = unequal |
+    | spearman, kendall | sets            | undefined zero  | skipped       | zero                  | zero          |
 
     Exact match stays strict under "agreement", since the paper's rows (79 % of pairs, 13 % of rankings) rule out that
-    ties count there. Correlations are scipy's (tau-b, average ranks); one is undefined where all scores are equal.
-    ValueError when a set's ranks and scores differ in number.
+    ties count there.
+
+    `average`: "micro" counts over all pairs (or responses), so that large sets weigh more; "macro" is the mean over sets
+    of what each gives. Correlations (Spearman's on average ranks, Kendall's tau-b) are means over sets either way.
+
+    `undefined` says what becomes of a set whose scores are all equal, as its correlation is not defined: "zero", or it
+    is "skipped", or covariances and variances are "pooled", summed over sets before they are divided, where such a set
+    weighs by what people said of it. None is the policy's own, as in the table.
+
+    ValueError when a set's ranks and scores differ in number, and for a name that is none.
     """
-    if policy not in TIE_POLICIES:
-        raise ValueError(f"A tie policy is one of {', '.join(TIE_POLICIES)}, not {policy!r}.")
-    parts = np.zeros((len(sets), len(METRICS), 2))  # per set and metric: what was right, and out of how many
+    undefined = undefined or ("skipped" if policy == "agreement" else "zero")
+    _check_name("A tie policy", policy, TIE_POLICIES)
+    _check_name("An average", average, AVERAGES)
+    _check_name("A treatment of undefined correlations", undefined, UNDEFINED)
+    counts = np.zeros((len(sets), 3, 2))  # per set and accuracy: what was right, and out of how many
+    moments = np.zeros((len(sets), 2, 3))  # per set and correlation: covariance, people's variance, the judge's
     for row, (ranks, scores) in enumerate(sets):
-        parts[row] = _parts_of_set(ranks, scores, policy)
-    ratios = [_ratio(parts[:, column], seed) for column in range(len(METRICS))]
+        counts[row] = _counts_of_set(ranks, scores, policy)
+        moments[row] = _moments_of_set(ranks, scores)
+    found = [_accuracy(counts[:, column], average, seed) for column in range(3)]
+    found += [_correlation(moments[:, column], undefined, seed) for column in range(2)]
+    covered = prompt_means([score is not None for score in scores] for _, scores in sets)
     return RewardMetrics(
         policy=policy,
-        metrics=dict(zip(METRICS, ratios, strict=True)),
+        average=average,
+        undefined=undefined,
+        metrics=dict(zip(METRICS, found, strict=True)),
         sets=len(sets),
         sets_used=int(np.count_nonzero([_is_usable(ranks, scores) for ranks, scores in sets])),
         responses=sum(len(ranks) for ranks, _ in sets),
         unscored=sum(score is None for _, scores in sets for score in scores),
+        coverage=Metric(mean_ci(covered).mean, wilson(math.fsum(covered), len(covered)), len(covered)),
     )
+
+
+def _check_name(what: str, name: str, names: Sequence[str]) -> None:
+    if name not in names:
+        raise ValueError(f"{what} is one of {', '.join(names)}, not {name!r}.")
 
 
 def _is_usable(ranks: Sequence[int], scores: Sequence[float | None]) -> bool:
@@ -224,28 +260,39 @@ def _is_usable(ranks: Sequence[int], scores: Sequence[float | None]) -> bool:
     return len({rank for rank, score in zip(ranks, scores, strict=True) if score is not None}) > 1
 
 
-def _parts_of_set(ranks: Sequence[int], scores: Sequence[float | None], policy: TiePolicy) -> NDArray[np.float64]:
-    """Numerator and denominator of each metric for one set: (metrics, 2)."""
+def _counts_of_set(ranks: Sequence[int], scores: Sequence[float | None], policy: TiePolicy) -> NDArray[np.float64]:
+    """Numerator and denominator of each accuracy for one set: (3, 2)."""
     kept = [(rank, score) for rank, score in zip(ranks, scores, strict=True) if score is not None]
-    parts = np.zeros((len(METRICS), 2))
+    counts = np.zeros((3, 2))
     # the best of the whole set, scored or not: a judge that skips the best response must not gain by it
     fives = [rank for rank, score in kept if score == PERFECT]
-    parts[1] = sum(rank == min(ranks) for rank in fives), len(fives)
+    counts[1] = sum(rank == min(ranks) for rank in fives), len(fives)
     if not _is_usable(ranks, scores):
-        return parts
+        return counts
     right, tied, wrong = _count_pairs(kept)
     if policy == "excluded":
-        parts[0] = right, right + wrong
+        counts[0] = right, right + wrong
     else:
-        parts[0] = right + (tied if policy == "agreement" else tied / 2), right + tied + wrong
-    parts[2] = _exact_match(kept, wrong, tied, policy), 1
-    if len({score for _, score in kept}) == 1:
-        parts[3:, 1] = 0 if policy == "agreement" else 1
-    else:
-        worth, judged = [-rank for rank, _ in kept], [score for _, score in kept]
-        parts[3] = stats.spearmanr(worth, judged).statistic, 1
-        parts[4] = stats.kendalltau(worth, judged).statistic, 1
-    return parts
+        worth = {"agreement": 1.0, "half": 0.5, "wrong": 0.0}[policy]
+        counts[0] = right + worth * tied, right + tied + wrong
+    counts[2] = _exact_match(kept, wrong, tied, policy), 1
+    return counts
+
+
+def _moments_of_set(ranks: Sequence[int], scores: Sequence[float | None]) -> NDArray[np.float64]:
+    """Covariance and both variances, not divided by their number, of one set: (2, 3), zeros where it cannot be used.
+
+    Spearman's correlation is Pearson's of average ranks, Kendall's tau-b Pearson's of the signs of all differences.
+    """
+    if not _is_usable(ranks, scores):
+        return np.zeros((2, 3))
+    kept = [(-rank, score) for rank, score in zip(ranks, scores, strict=True) if score is not None]
+    worth, judged = np.array(kept, float).T
+    pairs = (
+        tuple(stats.rankdata(values) - (len(kept) + 1) / 2 for values in (worth, judged)),
+        tuple(np.sign(values[:, None] - values) for values in (worth, judged)),
+    )
+    return np.array([[(a * b).sum(), (a * a).sum(), (b * b).sum()] for a, b in pairs])
 
 
 def _count_pairs(kept: Sequence[tuple[int, float]]) -> tuple[int, int, int]:
@@ -272,17 +319,43 @@ def _exact_match(kept: Sequence[tuple[int, float]], wrong: int, tied: int, polic
     return chance
 
 
-def _ratio(parts: NDArray[np.float64], seed: int) -> Metric:
-    """Sum of numerators over sum of denominators, (sets, 2), with a bootstrap interval over sets."""
-    used = parts[parts[:, 1] > 0]
-    if len(used) == 0:
+def _accuracy(counts: NDArray[np.float64], average: Average, seed: int) -> Metric:
+    """Right over all, (sets, 2), of the sums over sets or as the mean of each set's."""
+    used = counts[counts[:, 1] > 0]
+    if average == "macro":
+        used = used / used[:, 1:]
+    return _of_sums(used, lambda sums: sums[:, 0] / sums[:, 1], int(used[:, 1].sum()), seed)
+
+
+def _correlation(moments: NDArray[np.float64], undefined: Undefined, seed: int) -> Metric:
+    """A correlation of moments (sets, 3), over the sets that people told apart."""
+    used = moments[moments[:, 1] > 0]
+    if undefined == "pooled":
+        return _of_sums(used, _correlations, len(used), seed)
+    each = _correlations(used)
+    each = each[np.isfinite(each)] if undefined == "skipped" else np.nan_to_num(each)
+    return _of_sums(np.stack([each, np.ones(len(each))], axis=1), lambda sums: sums[:, 0] / sums[:, 1], len(each), seed)
+
+
+def _correlations(moments: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Covariance over the root of both variances, row by row of (rows, 3); nan where a variance is 0."""
+    variances = moments[:, 1] * moments[:, 2]
+    return moments[:, 0] / np.sqrt(np.where(variances > 0, variances, np.nan))
+
+
+def _of_sums(
+    rows: NDArray[np.float64], value_of: Callable[[NDArray[np.float64]], NDArray[np.float64]], n: int, seed: int
+) -> Metric:
+    """What `value_of` makes of the sums over rows (sets, columns), with a bootstrap interval over sets."""
+    if len(rows) == 0:
         return Metric(None, None, 0)
-    value = math.fsum(used[:, 0]) / math.fsum(used[:, 1])
-    interval = None
-    if len(used) > 1:
-        sums = np.concatenate([used[rows].sum(axis=1) for rows in _resamples(len(used), seed)])
-        interval = _percentiles(sums[:, 0] / sums[:, 1])
-    return Metric(value, interval, int(used[:, 1].sum()))
+    value = float(value_of(np.array([[math.fsum(column) for column in rows.T]]))[0])
+    if math.isnan(value):
+        return Metric(None, None, n)
+    if len(rows) == 1:
+        return Metric(value, None, n)
+    draws = value_of(np.concatenate([rows[chosen].sum(axis=1) for chosen in _resamples(len(rows), seed)]))
+    return Metric(value, _percentiles(draws[np.isfinite(draws)]), n)
 
 
 def _resamples(n: int, seed: int) -> Iterable[NDArray[np.int64]]:

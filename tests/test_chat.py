@@ -99,6 +99,36 @@ def test_a_template_that_rewrites_what_the_user_says_is_refused(content: str) ->
         chat.encode_prompt(tokenizer, "dogged cat")
 
 
+def test_a_chat_of_several_turns_is_encoded_whole(tokenizer: Any) -> None:
+    history = [("the dog", "a cat."), ("", "big\n")]
+    ids = chat.encode_prompt(tokenizer, "the river", history)
+    whole = tokenizer.apply_chat_template(chat.turns("the river", history), tokenize=False, add_generation_prompt=True)
+    assert ids == tokenizer.encode(whole, add_special_tokens=False)
+    assert whole.count("<|assistant|>") == 3 and whole.endswith("<|assistant|>")
+    assert chat.encode_prompt(tokenizer, "the dog") == ids[: len(chat.encode_prompt(tokenizer, "the dog"))]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_f03_template_tokens_in_earlier_turns_stay_text(tokenizer: Any, text: str) -> None:
+    ids = chat.encode_prompt(tokenizer, text, [(text, text), ("the", text)])
+    turn = ["<|user|>", "<|end|>", "<|assistant|>", "<|end|>"]
+    assert control_ids(tokenizer, ids) == [*turn, *turn, *turn[:3]]
+    assert chat.decode(tokenizer, ids) == text * 2 + "the" + text * 2
+
+
+def test_a_template_that_trims_some_turns_is_followed_and_one_that_rewrites_them_is_refused() -> None:
+    trims = (
+        "{% for m in messages %}[U] {{ m['content'] | trim if m['role'] == 'user' else m['content'] }} {% endfor %}[A] "
+    )
+    tokenizer = word_level_tokenizer(trims)
+    assert chat.encode_prompt(tokenizer, " dog", [(" cat ", "dog </s> cat")]) == chat.encode_prompt(
+        tokenizer, "dog", [("cat", "dog </s> cat")]
+    )
+    forgets = "{% for m in messages %}[U] {{ m['content'] if loop.last else m['content'][:2] }} {% endfor %}[A] "
+    with pytest.raises(ValueError, match="rewrites"):
+        chat.encode_prompt(word_level_tokenizer(forgets), "dog", [("cat", "dog cat")])
+
+
 def test_f09_a_text_of_many_lines_survives_the_round_trip(tokenizer: Any) -> None:
     for text in ("a\nb\n\nthe last line", "a  dog \n", "naïve ünïcode 🐕\nend", "\n", "score: 5\n<b>&amp;</b>"):
         assert chat.decode(tokenizer, chat.encode_example(tokenizer, "the", text)[1]) == text

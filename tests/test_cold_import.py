@@ -25,12 +25,22 @@ finally:
 @pytest.fixture
 def run_folder(tmp_path: Path) -> str:
     (tmp_path / "recipe.yaml").write_text(to_yaml(Recipe(name="x")))
+    (tmp_path / "verdicts.jsonl").write_text('{"id": 1, "order": 0, "winner": 1}\n')
     return str(tmp_path)
 
 
-@pytest.mark.parametrize("command", [["--help"], ["run", "--help"], ["show", "RUN"], ["recipes", "show", "micro"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["show", "RUN"],
+        ["recipes", "show", "micro"],
+        ["eval", "head-to-head", "--verdicts", "RUN/verdicts.jsonl"],
+    ],
+)
 def test_light_commands_import_nothing_heavy(command: list[str], run_folder: str) -> None:
-    words = [run_folder if word == "RUN" else word for word in command]
+    words = [word.replace("RUN", run_folder) for word in command]
     done = subprocess.run([sys.executable, "-c", SPY, *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-1] == "HEAVY"

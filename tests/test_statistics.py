@@ -5,13 +5,18 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from selfreward.statistics import (
+    AVERAGES,
     METRICS,
     TIE_POLICIES,
+    UNDEFINED,
+    Average,
     TiePolicy,
+    Undefined,
     entropy,
     head_to_head,
     mean_ci,
@@ -22,8 +27,10 @@ from selfreward.statistics import (
 )
 
 
-def value_and_n(sets: list, policy: TiePolicy, metric: str) -> tuple[float | None, int]:
-    found = reward_metrics(sets, policy).metrics[metric]
+def value_and_n(
+    sets: list, policy: TiePolicy, metric: str, average: Average = "micro", undefined: Undefined | None = None
+) -> tuple[float | None, int]:
+    found = reward_metrics(sets, policy, average=average, undefined=undefined).metrics[metric]
     return found.value, found.n
 
 
@@ -168,13 +175,16 @@ ROOTS = {"spearman": math.sqrt(3) / 2, "kendall_tau": 2 / math.sqrt(6)}
         ("excluded", "pairwise_accuracy", 5 / 6, 6),
         ("agreement", "pairwise_accuracy", 7 / 8, 8),
         ("half", "pairwise_accuracy", 6 / 8, 8),
+        ("wrong", "pairwise_accuracy", 5 / 8, 8),
         *((policy, "five_best", 2 / 4, 4) for policy in TIE_POLICIES),
         ("excluded", "exact_match", 1 / 4, 4),
         ("agreement", "exact_match", 1 / 4, 4),
         ("half", "exact_match", 2 / 4, 4),
+        ("wrong", "exact_match", 1 / 4, 4),
         *(("excluded", metric, root / 4, 4) for metric, root in ROOTS.items()),
         *(("agreement", metric, root / 3, 3) for metric, root in ROOTS.items()),
         *(("half", metric, root / 4, 4) for metric, root in ROOTS.items()),
+        *(("wrong", metric, root / 4, 4) for metric, root in ROOTS.items()),
     ],
 )
 def test_a_tie_is_worth_what_the_policy_says(policy: TiePolicy, metric: str, value: float, n: int) -> None:
@@ -194,6 +204,7 @@ def test_a_judge_that_always_gives_four_looks_different_under_each_policy() -> N
     assert value_and_n(always_four, "excluded", "pairwise_accuracy") == (None, 0)
     assert value_and_n(always_four, "agreement", "pairwise_accuracy") == (1, 15)
     assert value_and_n(always_four, "half", "pairwise_accuracy") == (0.5, 15)
+    assert value_and_n(always_four, "wrong", "pairwise_accuracy") == (0, 15)
     assert value_and_n(always_four, "excluded", "spearman") == (0, 5)
     assert value_and_n(always_four, "agreement", "spearman") == (None, 0)
     assert value_and_n(always_four, "half", "exact_match") == (pytest.approx(1 / 6), 5)
@@ -248,6 +259,89 @@ def test_the_bootstrap_over_sets_holds_the_value_and_narrows_with_more_sets() ->
         assert many[metric].ci95[1] - many[metric].ci95[0] < (few[metric].ci95[1] - few[metric].ci95[0]) / 2
 
 
-def test_an_unknown_tie_policy_is_an_error() -> None:
-    with pytest.raises(ValueError, match="excluded, agreement, half"):
+RANKED = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5)), min_size=2, max_size=7)
+
+
+def as_set(responses: list[tuple[int, int]]) -> tuple[list[int], list[float]]:
+    return [rank for rank, _ in responses], [float(score) for _, score in responses]
+
+
+@given(RANKED)
+def test_the_correlations_of_a_set_are_scipys(responses: list[tuple[int, int]]) -> None:
+    ranks, scores = as_set(responses)
+    worth = [-rank for rank in ranks]
+    if len(set(ranks)) > 1 and len(set(scores)) > 1:
+        for undefined in UNDEFINED:
+            found = reward_metrics([(ranks, scores)], "half", undefined=undefined).metrics
+            assert found["spearman"].value == pytest.approx(stats.spearmanr(worth, scores).statistic)
+            assert found["kendall_tau"].value == pytest.approx(stats.kendalltau(worth, scores).statistic)
+
+
+@settings(max_examples=30)
+@given(st.lists(RANKED, min_size=1, max_size=5))
+def test_pooled_correlations_are_pearsons_of_what_the_sets_hold_together(sets: list[list[tuple[int, int]]]) -> None:
+    usable = [as_set(responses) for responses in sets if len({rank for rank, _ in responses}) > 1]
+    ranks = [[stats.rankdata(values) for values in ([-rank for rank in r], s)] for r, s in usable]
+    signs = [[np.sign(np.subtract.outer(values, values)).ravel() for values in (-np.array(r), s)] for r, s in usable]
+    found = reward_metrics([as_set(responses) for responses in sets], "half", undefined="pooled").metrics
+    for metric, parts in (("spearman", [[v - v.mean() for v in part] for part in ranks]), ("kendall_tau", signs)):
+        a, b = (np.concatenate([part[side] for part in parts]) if parts else np.zeros(0) for side in (0, 1))
+        if len(set(b)) > 1:
+            assert found[metric].value == pytest.approx(stats.pearsonr(a, b).statistic)
+        else:
+            assert found[metric].value is None
+
+
+@pytest.mark.parametrize(
+    ("undefined", "spearman", "n"),
+    # covariances and variances of ranks of GOLDEN: 2 2 2, sqrt(3) from 1.5 2 1.5, 0 0.5 0, -0.5 0.5 0.5
+    [("zero", math.sqrt(3) / 8, 4), ("skipped", math.sqrt(3) / 6, 3), ("pooled", 3 / math.sqrt(5 * 4), 4)],
+)
+def test_an_undefined_correlation_counts_as_it_is_told_to(undefined: Undefined, spearman: float, n: int) -> None:
+    assert value_and_n(GOLDEN, "half", "spearman", undefined=undefined) == (pytest.approx(spearman), n)
+
+
+def test_the_mean_over_sets_lets_a_small_set_weigh_as_much_as_a_large_one() -> None:
+    # pairs, ties worth half: 3/3, 2.5/3, 0.5/1, 0/1; fives: 1/1, 1/2, 0/1
+    assert value_and_n(GOLDEN, "half", "pairwise_accuracy", "macro") == (pytest.approx((1 + 5 / 6 + 1 / 2) / 4), 4)
+    assert value_and_n(GOLDEN, "half", "five_best", "macro") == (pytest.approx((1 + 1 / 2) / 3), 3)
+    assert value_and_n(GOLDEN, "half", "exact_match", "macro") == value_and_n(GOLDEN, "half", "exact_match")
+    # a set whose pairs are all tied has none to count where ties are excluded
+    assert value_and_n(GOLDEN, "excluded", "pairwise_accuracy", "macro") == (pytest.approx(2 / 3), 3)
+
+
+@settings(max_examples=20)
+@given(
+    st.lists(RANKED, min_size=2, max_size=5),
+    st.sampled_from(TIE_POLICIES),
+    st.sampled_from(AVERAGES),
+    st.sampled_from(UNDEFINED),
+    st.randoms(use_true_random=False),
+)
+def test_the_order_of_the_sets_does_not_matter(
+    sets: list[list[tuple[int, int]]], policy: TiePolicy, average: Average, undefined: Undefined, random: Random
+) -> None:
+    shuffled = random.sample(sets, len(sets))
+    for metric in METRICS:
+        found, again = (
+            value_and_n([as_set(one) for one in order], policy, metric, average, undefined)
+            for order in (sets, shuffled)
+        )
+        assert found[0] == pytest.approx(again[0]) and found[1] == again[1]
+
+
+def test_coverage_is_a_share_over_sets_and_falls_with_what_is_unscored() -> None:
+    found = reward_metrics([([0, 1, 2], [None, 4.0, 1.0]), ([0, 1], [None, 5.0]), ([0, 1], [4.0, 5.0])], "half")
+    share = (2 / 3 + 1 / 2 + 1) / 3
+    assert (found.coverage.value, found.coverage.n) == (pytest.approx(share), 3)
+    assert found.coverage.ci95 == pytest.approx(wilson(3 * share, 3))
+    assert reward_metrics([], "half").coverage.value is None
+
+
+def test_an_unknown_name_is_an_error() -> None:
+    with pytest.raises(ValueError, match="excluded, agreement, half, wrong"):
         reward_metrics(GOLDEN, "thirds")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="micro, macro"):
+        reward_metrics(GOLDEN, "half", average="median")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="zero, skipped, pooled"):
+        reward_metrics(GOLDEN, "half", undefined="one")  # type: ignore[arg-type]

@@ -300,11 +300,11 @@ def test_a_folder_with_another_recipe_is_refused_and_says_what_differs(tmp_path:
     assert "sft" not in str(raised.value).replace(str(tmp_path), "")
 
 
-def test_a_run_may_go_on_with_smaller_batches(tmp_path: Path, recipe: Recipe) -> None:
+def test_a_run_may_go_on_with_smaller_batches_and_another_plan(tmp_path: Path, recipe: Recipe) -> None:
     with open_run(tmp_path / "run", recipe):
         pass
-    smaller = Recipe.of({**recipe.model_dump(), "engine": {"batch_size": 1, "threads": 1}})
-    with open_run(tmp_path / "run", smaller) as run:
+    changes = {"engine": {"batch_size": 1, "threads": 1}, "plan": {"judgement_tokens": 7}}
+    with open_run(tmp_path / "run", Recipe.of({**recipe.model_dump(), **changes})) as run:
         assert run.recipe() == recipe
 
 

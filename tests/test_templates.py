@@ -26,6 +26,16 @@ def test_the_additive_template_asks_for_what_the_reader_of_votes_reads() -> None
     assert judge_prompt("additive", "a", "b").rstrip().endswith("Score: <points>")
 
 
+def test_the_ablations_ask_for_one_verdict_line_each_where_the_additive_template_has_it_or_elsewhere() -> None:
+    additive, first, direct = (judge_prompt(name, "a", "b") for name in ("additive", "score_first", "direct"))
+    rubric = additive[: additive.index("Now justify")]
+    assert first.startswith(rubric) and direct.startswith(rubric)  # they differ in what is asked for alone
+    for asked, after in (("multiple_choice", False), ("score_first", True), ("direct", False)):
+        _, verdict, rest = judge_prompt(asked, "a", "b").partition("\nScore: <")
+        assert verdict and ("justify" in rest) is after
+    assert "justify" not in direct
+
+
 @pytest.mark.parametrize("template", template_names("judge"))
 def test_f03_texts_of_models_are_put_in_once_and_verbatim(template: str) -> None:
     rendered = judge_prompt(template, "Name a fish.", HOSTILE)
@@ -86,7 +96,7 @@ def test_a_template_that_cannot_work_is_refused(tmp_path: Path, text: str, messa
 
 
 def test_a_template_is_known_by_its_kind_and_name() -> None:
-    assert template_names("judge") == ["additive", "micro"]
+    assert template_names("judge") == ["additive", "direct", "micro", "multiple_choice", "score_first"]
     assert template_names("prompts") == ["few_shot", "micro"]
     with pytest.raises(BadInput, match=r"prompts\.template.*choose from: few_shot, micro"):
         render("prompts", "additive", tasks=["Name a fish."])

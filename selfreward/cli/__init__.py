@@ -60,7 +60,7 @@ def _print_tables(folder: Path, as_json: bool) -> None:
 @app.command()
 def run(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe, a YAML file, or a run folder to continue.")],
-    to: Annotated[Path | None, typer.Option("--to", help="The run's folder.  [default: runs/<name>]")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="The run's folder, else runs/<name>.")] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Another value, as dpo.lr=1e-4; repeatable.")
     ] = None,
@@ -98,6 +98,53 @@ def show(run: RunArgument, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Run folders; the first is compared with.")],
+    force: Annotated[bool, typer.Option("--force", help="Also runs that were measured differently.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare runs: strategies prompt by prompt, recipes over their seeds, and the paper's figures beside them."""
+    with exit_codes():
+        from selfreward.report.comparing import compare as compare_runs
+
+        found = compare_runs(runs, force)
+        if as_json:
+            print_json(found)
+            return
+        from rich.console import Console
+
+        from selfreward.report.compared import render_comparison
+
+        render_comparison(found, Console())
+
+
+@app.command()
+def analyse(
+    run: RunArgument,
+    model: Annotated[str | None, typer.Option(help="Whose states place the prompts.  [default: the newest]")] = None,
+    points: Annotated[int, typer.Option(min=10, help="Prompts on the map, at most.")] = 2000,
+    texts_only: Annotated[bool, typer.Option("--texts-only", help="No map of prompts: no model is loaded.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Analyse a run's texts: lengths, diversity, what was dropped, and a map of prompts, kept as analysis.json."""
+    with exit_codes():
+        name = chosen_model(run, model)
+        from selfreward.analysis import analyse as analyse_run
+        from selfreward.progress import open_progress
+
+        found = analyse_run(run, name, points, texts_only, open_progress(quiet))
+        if as_json:
+            print_json(found)
+            return
+        from rich.console import Console
+
+        from selfreward.report.analysed import render_analysis
+
+        render_analysis(found, Console())
+
+
+@app.command()
 def plan(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe, a YAML file, or a run folder to compare with.")],
     overrides: Annotated[
@@ -128,7 +175,7 @@ def judge(
     run: RunArgument,
     prompt: Annotated[str, typer.Option(help="The instruction.")],
     response: Annotated[str, typer.Option(help="The answer to be judged.")],
-    model: Annotated[str | None, typer.Option(help="Which model judges: m1, m2 ...  [default: the newest]")] = None,
+    model: Annotated[str | None, typer.Option(help="Which model judges: m1, m2 ..., else the newest.")] = None,
     votes: Annotated[int, typer.Option(min=1, help="Readings of the judge.")] = 3,
     as_json: AsJson = False,
 ) -> None:
@@ -150,7 +197,7 @@ def judge(
 @app.command()
 def chat(
     run: RunArgument,
-    model: Annotated[str | None, typer.Option(help="Which model answers: m1, m2 ...  [default: the newest]")] = None,
+    model: Annotated[str | None, typer.Option(help="Which model answers: m1, m2 ..., else the newest.")] = None,
     prompt: Annotated[str | None, typer.Option(help="Answer this and leave.")] = None,
 ) -> None:
     """Talk to a model of a run, one instruction at a time; it does not remember earlier ones."""

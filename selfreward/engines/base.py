@@ -32,9 +32,10 @@ class Request:
     """Samples asked for one prompt."""
 
     id: str
-    prompt: str  # content of the user's turn
+    prompt: str  # content of the user's turn, the last where there are several
     num_samples: int
     seed: int  # 0 .. 2**63 - 1, from `records.seed_of`
+    history: tuple[tuple[str, str], ...] = ()  # what the user said before and what the assistant answered, oldest first
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class LocalEngine:
         answers = [[Completion("", 0, False)] * request.num_samples for request in requests]
         rows: dict[Ids, list[tuple[int, int]]] = {}  # distinct prompt -> (request, sample) of its rows
         for i, request in enumerate(requests):
-            ids = tuple(chat.encode_prompt(self.tokenizer, request.prompt))
+            ids = tuple(chat.encode_prompt(self.tokenizer, request.prompt, request.history))
             if len(ids) >= self.context:
                 log.warning(
                     "request %s: %d tokens leave no room in a context of %d", request.id, len(ids), self.context

@@ -77,7 +77,7 @@ class ScriptedEngine:
             texts = texts[:1]
         else:
             Random(request.seed).shuffle(texts)
-        (room,) = self.room([request.prompt])
+        (room,) = self.room([" ".join([*(text for turn in request.history for text in turn), request.prompt])])
         max_tokens = sampling.max_tokens if room is None else min(sampling.max_tokens, room)
         return [_cut(texts[i % len(texts)], max_tokens) for i in range(request.num_samples)]
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
+from selfreward.chat import turns
 from selfreward.engines.base import Completion, Request, Sampling, Unanswered
 from selfreward.engines.endpoint import Endpoint, Rejected
 from selfreward.errors import BadInput, StageFailed
@@ -33,6 +34,8 @@ PROBE_TOKENS = 32
 PROBE_SAMPLES = 4
 PROBES = 16
 PROBES_THAT_MUST_VARY = 5
+
+Messages = list[dict[str, str]]
 
 _TOO_LONG = re.compile(
     r"context[ _-]?(length|window|size)|maximum model length|max_model_len|(prompt|input) is too long", re.IGNORECASE
@@ -96,7 +99,9 @@ class ServerEngine:
         """See `Engine`. Unanswered where the server fails, or refuses what is asked; what it had answered goes along."""
         if sampling.temperature > 0 and any(request.num_samples for request in requests):
             self.check_that_samples_differ()
-        tasks = [partial(self._samples, r.id, r.prompt, r.num_samples, r.seed, sampling) for r in requests]
+        tasks = [
+            partial(self._samples, r.id, turns(r.prompt, r.history), r.num_samples, r.seed, sampling) for r in requests
+        ]
         answers, failed = self.endpoint.run_all(tasks)
         if failed:
             raise Unanswered(str(failed), "", "", answers) from failed
@@ -172,7 +177,8 @@ class ServerEngine:
         texts: set[str] = set()
         for number in range(PROBE_SAMPLES):
             sampling = Sampling(0.0, 1.0, PROBE_TOKENS)
-            texts |= {c.text for c in await self._samples(PROBE, "Write down 2 words.", 1, 1000 * number, sampling)}
+            probe = turns("Write down 2 words.")
+            texts |= {c.text for c in await self._samples(PROBE, probe, 1, 1000 * number, sampling)}
         return texts
 
     async def _probe(self) -> tuple[float, list[list[str]]]:
@@ -181,9 +187,9 @@ class ServerEngine:
         answers: list[list[str]] = []
         while len(answers) < PROBES:
             sampling = Sampling(temperature, 1.0, PROBE_TOKENS)
-            prompt = f"Write down {len(answers) + 2} words."
+            probe = turns(f"Write down {len(answers) + 2} words.")
             try:
-                samples = await self._samples(PROBE, prompt, PROBE_SAMPLES, 1000 * len(answers), sampling)
+                samples = await self._samples(PROBE, probe, PROBE_SAMPLES, 1000 * len(answers), sampling)
             except Rejected:
                 if not others:
                     raise
@@ -195,7 +201,7 @@ class ServerEngine:
                 break
         return temperature, answers
 
-    async def _samples(self, id: str, prompt: str, num: int, seed: int, sampling: Sampling) -> list[Completion]:
+    async def _samples(self, id: str, messages: Messages, num: int, seed: int, sampling: Sampling) -> list[Completion]:
         """The samples of one request: together where the server can, else one by one."""
         if num == 0:
             return []
@@ -203,7 +209,7 @@ class ServerEngine:
         greedy = sampling.temperature == 0  # all equal, and vLLM refuses to give several
         at_once = 1 if greedy or not self._takes_n else num
         try:
-            found = await self._complete(prompt, at_once, seed, sampling)
+            found = await self._complete(messages, at_once, seed, sampling)
         except Rejected as rejected:
             if _is_too_long(rejected):
                 log.warning("request %s: does not fit the model's context: %s", id, rejected.message)
@@ -220,15 +226,15 @@ class ServerEngine:
         if len(found) < num:
             self._takes_n = False
             for sample in range(len(found), num):
-                found += await self._complete(prompt, 1, seed + sample, sampling)
+                found += await self._complete(messages, 1, seed + sample, sampling)
         if num > 1 and id != PROBE:
             self.counts["equal_samples"] += len({completion.text for completion in found}) == 1
         return found
 
-    async def _complete(self, prompt: str, num: int, seed: int, sampling: Sampling) -> list[Completion]:
+    async def _complete(self, messages: Messages, num: int, seed: int, sampling: Sampling) -> list[Completion]:
         """At most `num` samples, as many as the server gives at once."""
         body: dict[str, Any] = {
-            "messages": [{"role": "user", "content": prompt}],
+            "messages": messages,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
@@ -243,7 +249,7 @@ class ServerEngine:
 
     async def _score(self, prompt: str, said: str, candidates: Sequence[str]) -> tuple[float, ...] | None:
         """The candidates' probabilities as the next token; see `score_tokens`."""
-        messages = [{"role": "user", "content": prompt}]
+        messages = turns(prompt)
         body: dict[str, Any] = {
             "temperature": 0,  # of the drawn token alone; probabilities are those at 1
             "top_p": 1,

@@ -14,7 +14,7 @@ from selfreward.engines.base import Sampling
 from selfreward.evaluation.health import judge_health
 from selfreward.evaluation.reward_modelling import reward_modelling
 from selfreward.progress import Progress
-from selfreward.recipe import Recipe
+from selfreward.recipe import Judge, Recipe
 from selfreward.records import Prompt, Response
 from selfreward.responses import Responses, ranked_responses, sample
 from selfreward.round import Engines, judge_into
@@ -80,10 +80,7 @@ def _judging(
     name: str, model_folder: str, folder: Path, recipe: Recipe, seeds: Seeds, engines: Engines, progress: Progress
 ) -> dict[str, Any]:
     """How the model judges held-out responses: against people's ranking, and in the micro-world against the truth."""
-    votes = recipe.evaluation.votes
-    settings = recipe.judge.model_copy(
-        update={"name": "llm", "votes": votes, "quorum": min(votes, recipe.judge.quorum), "engine": None}
-    )
+    settings = measured_judge(recipe)
     path = folder / store.EVAL_JUDGEMENTS_FILE
     responses = ranked_responses(seeds.evaluation)
     judgements = judge_into(path, responses, settings, recipe, engines, model_folder, name, progress)
@@ -98,6 +95,14 @@ def _judging(
         },
         "judge_health": judge_health(judgements),
     }
+
+
+def measured_judge(recipe: Recipe) -> Judge:
+    """How a model of a run is asked when it is measured as a judge: it itself, with the recipe's template and sampling."""
+    votes = recipe.evaluation.votes
+    return recipe.judge.model_copy(
+        update={"name": "llm", "votes": votes, "quorum": min(votes, recipe.judge.quorum), "engine": None}
+    )
 
 
 def _flat(lines: Sequence[Responses]) -> list[Response]:

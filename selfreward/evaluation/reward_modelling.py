@@ -9,30 +9,38 @@ from typing import Any
 
 from selfreward.records import Judgement, RankedSet
 from selfreward.responses import ranked_response_id
-from selfreward.statistics import TIE_POLICIES, reward_metrics
+from selfreward.statistics import RankedScores, TiePolicy, reward_metrics
+
+RECORDED: tuple[TiePolicy, ...] = ("excluded", "agreement", "half")  # the tie policies of eval.json
 
 
 def reward_modelling(sets: Sequence[RankedSet], judgements: Sequence[Judgement], seed: int = 0) -> dict[str, Any]:
-    """`{policy: {metric: {value, ci95, n}}}` for every tie policy, and `counts` of sets and of unscored responses.
+    """`{policy: {metric: {value, ci95, n}}}` for the RECORDED tie policies, and `counts` of sets and unscored responses.
 
     `judgements` are those of `responses.ranked_responses(sets)` in any order; to measure the same judgements against
     another truth, pass sets that differ in their ranks alone. ValueError when a response has no judgement, or two.
     """
+    ranked_scores = join(sets, judgements)
+    found = {policy: reward_metrics(ranked_scores, policy, seed) for policy in RECORDED}
+    result: dict[str, Any] = {
+        policy: {name: asdict(metric) for name, metric in metrics.metrics.items()} for policy, metrics in found.items()
+    }
+    any_policy = found[RECORDED[0]]  # counts do not depend on the policy
+    result["counts"] = {name: getattr(any_policy, name) for name in ("sets", "sets_used", "responses", "unscored")}
+    return result
+
+
+def join(sets: Sequence[RankedSet], judgements: Sequence[Judgement]) -> list[RankedScores]:
+    """Ranks and scores of each set; ValueError as `reward_modelling`."""
     scores: dict[str, float | None] = {}
     for judgement in judgements:
         if judgement.response_id in scores:
             raise ValueError(f"Response {judgement.response_id} is judged twice.")
         scores[judgement.response_id] = judgement.score
-    ranked_scores = []
+    ranked_scores: list[RankedScores] = []
     for ranked in sets:
         ids = [ranked_response_id(ranked, sample) for sample in range(len(ranked.responses))]
         if missing := [id for id in ids if id not in scores]:
             raise ValueError(f"Response {missing[0]} of the ranked set {ranked.id} was not judged.")
         ranked_scores.append(([response.rank for response in ranked.responses], [scores[id] for id in ids]))
-    found = {policy: reward_metrics(ranked_scores, policy, seed) for policy in TIE_POLICIES}
-    result: dict[str, Any] = {
-        policy: {name: asdict(metric) for name, metric in metrics.metrics.items()} for policy, metrics in found.items()
-    }
-    any_policy = found[TIE_POLICIES[0]]  # counts do not depend on the policy
-    result["counts"] = {name: getattr(any_policy, name) for name in ("sets", "sets_used", "responses", "unscored")}
-    return result
+    return ranked_scores

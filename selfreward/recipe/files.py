@@ -83,9 +83,15 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
         raise BadInput(f"cannot be read: {error}", file) from None
     if not isinstance(values, dict):
         raise BadInput("a recipe is a mapping of keys to values", file, "see `selfreward recipes show micro`")
+    return recipe_of(values, overrides, file)
+
+
+def recipe_of(values: Mapping[str, Any], overrides: Sequence[str], where: object) -> Recipe:
+    """The recipe that plain values say once overrides are written over them; BadInput as `load_recipe`."""
+    changed = dict(values)
     for override in overrides:
-        _override(values, override)
-    return Recipe.of(values, file)
+        _override(changed, override)
+    return Recipe.of(changed, where)
 
 
 def to_yaml(recipe: Recipe) -> str:

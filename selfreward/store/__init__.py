@@ -5,6 +5,7 @@ from selfreward.store.filling import fill
 from selfreward.store.lines import Lines, read, stream
 from selfreward.store.manifest import MANIFEST_FILE, Sealed, read_manifest, seal
 from selfreward.store.run import (
+    ANALYSIS_FILE,
     ATTEMPTS_FILE,
     BASE_FOLDER,
     COUNTS_FILE,
@@ -15,6 +16,7 @@ from selfreward.store.run import (
     EVAL_JUDGEMENTS_FILE,
     EVAL_RESPONSES_FILE,
     EVAL_SEED_FILE,
+    FREE_TO_CHANGE,
     IFT_FILE,
     JUDGEMENTS_FILE,
     LESSON_FILE,
@@ -36,6 +38,7 @@ from selfreward.store.run import (
 )
 
 __all__ = [
+    "ANALYSIS_FILE",
     "ATTEMPTS_FILE",
     "BASE_FOLDER",
     "COUNTS_FILE",
@@ -46,6 +49,7 @@ __all__ = [
     "EVAL_JUDGEMENTS_FILE",
     "EVAL_RESPONSES_FILE",
     "EVAL_SEED_FILE",
+    "FREE_TO_CHANGE",
     "IFT_FILE",
     "JUDGEMENTS_FILE",
     "LESSON_FILE",

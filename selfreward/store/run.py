@@ -22,6 +22,7 @@ STAMP_FILE = "stamp.json"
 METRICS_FILE = "metrics.jsonl"
 LOCK_FILE = "run.lock"
 REPORT_FILE = "report.html"
+ANALYSIS_FILE = "analysis.json"
 LOGS_FOLDER = "logs"
 BASE_FOLDER = "base"  # M0 with the chat template that the recipe names, where it has none
 # In seed/
@@ -48,8 +49,9 @@ SEED_FILES = (IFT_FILE, RANKED_FILE, EVAL_SEED_FILE)  # that a run begins with
 EVAL_FILES = (EVAL_RESPONSES_FILE, EVAL_JUDGEMENTS_FILE, EVAL_FILE)  # the measurements of one model
 
 # Nothing but rounding depends on these, so a run may go on with other values: smaller batches after running out of memory, a
-# server that was moved, a slower pace.
-_FREE_TO_CHANGE = (
+# server that was moved, a slower pace, better guesses for the plan.
+FREE_TO_CHANGE = (
+    "plan.",
     "training.device_batch:",
     "training.launcher:",
     "training.config:",
@@ -181,7 +183,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _same_recipe(path: Path, recipe: Recipe) -> None:
     """BadInput that lists what differs between the folder's recipe and the one given."""
-    other = [line for line in differences(load_recipe(path), recipe) if not line.startswith(_FREE_TO_CHANGE)]
+    other = [line for line in differences(load_recipe(path), recipe) if not line.startswith(FREE_TO_CHANGE)]
     if other:
         what = "this folder's run has another recipe:\n  " + "\n  ".join(other) + "\n"
         raise BadInput(what, path, f"give another folder with --to, or continue this run: selfreward run {path}")

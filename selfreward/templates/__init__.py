@@ -1,4 +1,5 @@
-"""The prompts a model is given, as jinja2 templates: `judge/` asks for a judgement, `prompts/` for one more task.
+"""The prompts a model is given, as jinja2 templates: `judge/` asks for a judgement of one response, `pairwise/` which of two
+is better, `turn/` for a grade of the last answer in a chat, `prompts/` for one more task.
 
 `chat/` holds chat templates for models that bring none; `selfreward.chat` has transformers apply them.
 
@@ -17,10 +18,12 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from selfreward.errors import BadInput, nearest
 
-Kind = Literal["judge", "prompts", "chat"]
+Kind = Literal["judge", "pairwise", "turn", "prompts", "chat"]
 SUFFIX = ".jinja"
 FIELDS: dict[Kind, frozenset[str]] = {  # what a template of each kind must use, and all it can
     "judge": frozenset({"prompt", "response"}),
+    "pairwise": frozenset({"prompt", "first", "second"}),
+    "turn": frozenset({"turns"}),
     "prompts": frozenset({"tasks"}),
 }
 
@@ -36,11 +39,11 @@ def render(kind: Kind, template: str, **fields: object) -> str:
         raise BadInput(f"cannot be filled in: {error}", template, "mend the template") from error
 
 
-def beginning(template: str) -> str | None:
-    """What a judge template sets as `begin`; None where it sets nothing. BadInput as `render`."""
-    compiled = _compiled("judge", source("judge", template), template)
+def beginning(template: str, kind: Kind = "judge") -> str | None:
+    """What a template of a judge sets as `begin`; None where it sets nothing. BadInput as `render`."""
+    compiled = _compiled(kind, source(kind, template), template)
     try:
-        begin = getattr(compiled.make_module({"prompt": "", "response": ""}), "begin", None)
+        begin = getattr(compiled.make_module(dict.fromkeys(FIELDS[kind], "")), "begin", None)
     except TemplateError as error:
         raise BadInput(f"cannot be filled in: {error}", template, "mend the template") from error
     return None if begin is None else str(begin)

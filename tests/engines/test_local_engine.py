@@ -3,7 +3,7 @@
 import json
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,11 @@ def requests(request: pytest.FixtureRequest) -> list[Request]:
     return make_requests("" if request.param == "alone" else RUBRIC)
 
 
-def reference_greedy(engine: LocalEngine, prompt: str, max_tokens: int) -> list[int]:
+def reference_greedy(
+    engine: LocalEngine, prompt: str, max_tokens: int, history: Sequence[tuple[str, str]] = ()
+) -> list[int]:
     """Token ids of transformers' own greedy generation of one prompt, without its end."""
-    ids = chat.encode_prompt(engine.tokenizer, prompt)
+    ids = chat.encode_prompt(engine.tokenizer, prompt, history)
     output = engine.model.generate(
         torch.tensor([ids]),
         attention_mask=torch.ones(1, len(ids), dtype=torch.long),
@@ -105,6 +107,15 @@ def test_greedy_equals_transformers_generate(engine: LocalEngine, requests: list
     for request, samples in zip(requests, engine.generate(requests, GREEDY), strict=True):
         reference = reference_greedy(engine, request.prompt, GREEDY.max_tokens)
         assert [sample.text for sample in samples] == [chat.decode(engine.tokenizer, reference)] * request.num_samples
+
+
+def test_what_was_said_before_is_read_before_the_prompt(engine: LocalEngine) -> None:
+    histories = [(), (("the cat", "sees a dog"),), (("the cat", "sees a dog"), ("is", "red"))]
+    requests = [Request(f"r{i}", "write", 1, i, history) for i, history in enumerate(histories)]
+    found = [samples[0].text for samples in engine.generate(requests, GREEDY)]
+    references = [reference_greedy(engine, "write", GREEDY.max_tokens, history) for history in histories]
+    assert found == [chat.decode(engine.tokenizer, ids) for ids in references]
+    assert len(set(found)) > 1
 
 
 @pytest.mark.parametrize("num_shared", [0, 4])

@@ -70,6 +70,15 @@ def test_several_samples_are_asked_for_at_once_and_come_in_their_order(
     assert {sample.num_tokens for sample in samples} == {None}  # the server counts them together
 
 
+def test_what_was_said_before_is_sent_as_turns_of_the_chat(
+    fake: FakeEndpoint, engine_of: Callable[..., ServerEngine]
+) -> None:
+    engine_of().generate([Request("r", "and then?", 1, 1, (("who?", "the cat"), ("why?", "")))], GREEDY)
+    (body,) = asked(fake)
+    said = [("user", "who?"), ("assistant", "the cat"), ("user", "why?"), ("assistant", ""), ("user", "and then?")]
+    assert [(message["role"], message["content"]) for message in body["messages"]] == said
+
+
 def test_where_n_is_ignored_the_same_samples_are_asked_for_one_by_one(
     fake: FakeEndpoint, engine_of: Callable[..., ServerEngine]
 ) -> None:

@@ -4,11 +4,11 @@ from random import Random
 
 import pytest
 
-from selfreward.evaluation.reward_modelling import reward_modelling
+from selfreward.evaluation.reward_modelling import RECORDED, reward_modelling
 from selfreward.judges.votes import make_judgement
 from selfreward.records import Judgement, RankedResponse, RankedSet, Vote
 from selfreward.responses import ranked_responses
-from selfreward.statistics import METRICS, TIE_POLICIES
+from selfreward.statistics import METRICS
 
 
 def ranked_set(id: str, *ranks: int) -> RankedSet:
@@ -38,8 +38,8 @@ def test_the_judge_sees_every_ranked_response_with_its_prompt() -> None:
 
 def test_all_metrics_come_under_all_tie_policies_with_n_and_interval() -> None:
     found = reward_modelling(SETS, judged(list(SCORES)))
-    assert set(found) == {*TIE_POLICIES, "counts"}
-    for policy in TIE_POLICIES:
+    assert set(found) == {*RECORDED, "counts"}
+    for policy in RECORDED:
         assert tuple(found[policy]) == METRICS
         assert all(set(metric) == {"value", "ci95", "n"} for metric in found[policy].values())
     excluded = found["excluded"]

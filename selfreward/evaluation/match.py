@@ -1,0 +1,188 @@
+"""Two models answer the same prompts and a judge compares the answers, in a folder that an interrupted match goes on in.
+
+The folder holds `match.json` (who plays, who judges: a folder belongs to one match), the answers, `meetings.jsonl` or
+`judgements.jsonl`, and `result.json`.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from selfreward import store
+from selfreward.errors import BadInput
+from selfreward.evaluation.alpaca import check_same_instructions
+from selfreward.evaluation.answers import Answers, answer, held_out, identity, is_model, read_instructions, read_side
+from selfreward.evaluation.pairwise import Meeting, Pair, compare, compare_with, longer
+from selfreward.evaluation.pinned import Pinned
+from selfreward.evaluation.verdicts import (
+    Verdict,
+    Winner,
+    outcome,
+    refuse_mixed,
+    share_of,
+    shares,
+    tally,
+    with_categories,
+)
+from selfreward.progress import Progress
+from selfreward.records import Response, digest
+from selfreward.round import judge_into, opened
+
+MATCH_FILE = "match.json"
+MEETINGS_FILE = "meetings.jsonl"
+RESULT_FILE = "result.json"
+
+
+def open_match(sides: Sequence[Path], prompts: Path | None, judge: Pinned, to: Path | None) -> Path:
+    """The folder of a match, `evals/<hash of who plays and judges>` where none is named; BadInput where it is another's."""
+    _known(sides, prompts)
+    said = {
+        "sides": [identity(side) for side in sides],
+        "prompts": None if prompts is None else hashlib.sha256(prompts.read_bytes()).hexdigest(),
+        "judge": judge.pin,
+    }
+    folder = to or Path("evals") / digest(json.dumps(said))
+    path = folder / MATCH_FILE
+    if path.exists():
+        there = store.read_json(path)
+        if differ := [name for name in said if there.get(name) != said[name]]:
+            what = f"this folder's match has other {' and '.join(differ)}"
+            raise BadInput(what, folder, "give another folder with --to")
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput("holds something other than a match", folder, "give a new folder with --to")
+    else:
+        store.write_json(path, {**said, "names": [str(side) for side in sides]})
+    return folder
+
+
+def answers_of(sides: Sequence[Path], prompts: Path | None, folder: Path, progress: Progress) -> list[Answers]:
+    """Both sides' answers. Prompts are those of the file, else those of an outputs file, else the run's held-out ones.
+
+    BadInput where the sides have not answered the same.
+    """
+    known, asked = _known(sides, prompts)
+    return [known[side] if side in known else answer(side, asked, folder, progress) for side in sides]
+
+
+def _known(sides: Sequence[Path], prompts: Path | None) -> tuple[dict[Path, Answers], dict[str, str | None]]:
+    """The answers that are there already, and the prompts with their categories; BadInput where they do not fit together."""
+    known = {side: read_side(side) for side in sides if not is_model(side)}
+    if not known and prompts is None:
+        known = {side: held_out(side) for side in sides}
+    if prompts is None:
+        first = next(iter(known.values()))
+        asked = {text: first.categories.get(text) for text in first.texts}
+        others: object = first.name
+    else:
+        asked, others = read_instructions(prompts), prompts
+        categories = {text: category for text, category in asked.items() if category}
+        known = {side: replace(answers, categories=categories) for side, answers in known.items()}
+    for answers in known.values():
+        check_same_instructions(answers.texts, asked, answers.name, others)
+    return known, asked
+
+
+def meet(sides: Sequence[Answers], judge: Pinned, folder: Path, progress: Progress) -> list[Meeting]:
+    """The verdicts on all pairs of answers, in both orders, in the order of the first side's prompts."""
+    ours, theirs = sides
+    pairs = [Pair(prompt, text, theirs.texts[prompt]) for prompt, text in ours.texts.items()]
+    path = folder / MEETINGS_FILE
+    recipe = judge.recipe
+    if recipe is None:
+        return store.fill(path, Meeting, pairs, _id, lambda batch: compare_with(longer, batch), len(pairs), progress)
+    with opened(judge.engine) as engines:
+        return store.fill(
+            path,
+            Meeting,
+            pairs,
+            _id,
+            lambda batch: compare(engines.of(judge.folder), batch, judge.template, judge.read),
+            judge.engine.batch_size,
+            progress,
+        )
+
+
+def match(sides: Sequence[Answers], judge: Pinned, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Wins, ties and losses of the first side; see `verdicts.tally`, or `verdicts.shares` where scores decide.
+
+    Besides: `faults`, why verdicts could not be read; `identical` pairs of answers, which tie unseen; `empty` answers and
+    `mean_length` in characters of either side; `longer_wins`, the share of decided prompts with answers of different lengths
+    where the longer won; the judge's pin.
+    """
+    ours, theirs = sides
+    prompts = list(ours.texts)
+    categories = [ours.categories.get(prompt) or theirs.categories.get(prompt) for prompt in prompts]
+    seed = judge.recipe.seed if judge.recipe else 0
+    if judge.by == "scores":
+        outcomes = _by_scores(sides, judge, folder, progress)
+        found = with_categories(outcomes, categories, lambda group: shares(group, seed))
+    else:
+        meetings = meet(sides, judge, folder, progress)
+        outcomes = [outcome([verdict.winner for verdict in meeting.verdicts]) for meeting in meetings]
+        verdicts = [
+            Verdict(id=meeting.id, order=verdict.order, winner=verdict.winner, category=category)
+            for meeting, category in zip(meetings, categories, strict=True)
+            for verdict in meeting.verdicts
+        ]
+        faults = Counter(verdict.fault for meeting in meetings for verdict in meeting.verdicts if verdict.fault)
+        found = {**tally(verdicts, seed), "faults": dict(faults)}
+    lengths = [(len(ours.texts[prompt]), len(theirs.texts[prompt])) for prompt in prompts]
+    found |= {
+        "models": [ours.name, theirs.name],
+        "identical": sum(ours.texts[prompt] == theirs.texts[prompt] for prompt in prompts),
+        "empty": [ours.empty, theirs.empty],
+        "mean_length": [sum(pair[side] for pair in lengths) / len(lengths) for side in (0, 1)],
+        "longer_wins": share_of(
+            [(a > b) == (won == 1)] for won, (a, b) in zip(outcomes, lengths, strict=True) if won and a != b
+        ),
+        "judge": judge.pin,
+    }
+    store.write_json(folder / RESULT_FILE, found)
+    return found
+
+
+def _by_scores(sides: Sequence[Answers], judge: Pinned, folder: Path, progress: Progress) -> list[Winner | None]:
+    """Who has the higher score on each prompt; None where a side has none."""
+    assert judge.recipe is not None, "a rule gives no scores"
+    responses = {
+        (prompt, text): Response(
+            id=digest("given", prompt, text), prompt_id=digest("prompt", prompt), prompt=prompt, text=text, model="given",
+            sample=0, num_tokens=None, finished=True,
+        )
+        for side in sides
+        for prompt, text in side.texts.items()
+    }  # fmt: skip
+    settings = judge.recipe.judge
+    with opened(judge.engine) as engines:
+        path = folder / store.JUDGEMENTS_FILE
+        judgements = judge_into(
+            path, list(responses.values()), settings, judge.recipe, engines, judge.folder, judge.name, progress
+        )
+    scores = {(found.prompt, found.response): found.score for found in judgements}
+    return [_higher(*(scores[prompt, side.texts[prompt]] for side in sides)) for prompt in sides[0].texts]
+
+
+def _higher(ours: float | None, theirs: float | None) -> Winner | None:
+    if ours is None or theirs is None:
+        return None
+    return 0 if ours == theirs else 1 if ours > theirs else 2
+
+
+def _id(pair: Pair) -> str:
+    return pair.id
+
+
+def results(folders: Sequence[Path], force: bool = False) -> list[dict[str, Any]]:
+    """The results of finished matches; BadInput where one is none, and, unless forced, where their judges differ."""
+    found = []
+    for folder in folders:
+        if not (folder / RESULT_FILE).is_file():
+            raise BadInput("no finished match", folder, "give folders of `selfreward eval head-to-head`")
+        found.append(dict(store.read_json(folder / RESULT_FILE)))
+    judges = [f"{one['judge']['judge']} ({digest(one['judge'])})" for one in found]
+    refuse_mixed("judges", judges, folders[0].parent, force)
+    return found

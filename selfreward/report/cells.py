@@ -1,0 +1,64 @@
+"""How a figure and a table of figures are printed. Every text is put in as plain text: what a model wrote is never markup."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+NOTHING = "-"
+WIDTH = 120  # characters, where the output is no terminal: rich would take 80
+_IN_PERCENT = {"pairwise_accuracy", "five_best", "exact_match"}  # measured in 0..1
+_METRIC_NAMES = {
+    "pairwise_accuracy": "pairwise %",
+    "five_best": "five best %",
+    "exact_match": "exact match %",
+    "kendall_tau": "kendall tau",
+}
+
+
+def widen(console: Console) -> None:
+    """Makes a console that is no terminal WIDTH wide."""
+    if not console.is_terminal:
+        console.width = max(console.width, WIDTH)
+
+
+def new_table(title: str, first: str, columns: Sequence[str]) -> Table:
+    """Where there is no room, a cell goes on below (`4.17` over `±0.05`): nothing is cut off."""
+    table = Table(title=Text(title), title_justify="left", caption_justify="left", header_style="bold")
+    table.add_column(Text(first), no_wrap=True, overflow="fold")
+    for column in columns:
+        table.add_column(Text(column), justify="right", overflow="fold")
+    return table
+
+
+def add_row(table: Table, *cells: str, style: str | None = None, end_section: bool = False) -> None:
+    """One row, the first cell its name."""
+    table.add_row(*(Text(cell) for cell in cells), style=style, end_section=end_section)
+
+
+def number(value: float | None, decimals: int, scale: float = 1) -> str:
+    """A bare number; a dash for none."""
+    return NOTHING if value is None else f"{scale * value:.{decimals}f}"
+
+
+def estimate(found: Mapping[str, Any] | float | None, decimals: int, scale: float = 1) -> str:
+    """`4.17 ±0.05` of {mean or value, ci95}, `4.17` of a bare number; the decimals are those of both parts."""
+    if found is None or isinstance(found, int | float):
+        return number(found, decimals, scale)
+    value = number(found.get("mean", found.get("value")), decimals, scale)
+    interval = found.get("ci95")
+    if value == NOTHING or not interval:
+        return value
+    return f"{value} ±{number((interval[1] - interval[0]) / 2, decimals, scale)}"
+
+
+def metric_name(metric: str) -> str:
+    """A reward-model metric as the head of its row or column."""
+    return _METRIC_NAMES.get(metric, metric)
+
+
+def of_metric(name: str, found: Mapping[str, Any] | float | None) -> str:
+    """An estimate in the unit in which its metric is read: percent or a correlation."""
+    return estimate(found, 1, 100) if name in _IN_PERCENT else estimate(found, 3)
