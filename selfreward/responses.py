@@ -7,6 +7,7 @@ from typing import overload
 
 from selfreward.engines.base import Completion, Engine, Request, Sampling, ask
 from selfreward.records import Prompt, RankedSet, Record, Response, digest, seed_of
+from selfreward.store import Lazy
 
 SOURCE = "ranked"  # stands where a sampled response names its model
 
@@ -18,7 +19,7 @@ class Responses(Record):
     samples: tuple[Response, ...]
 
 
-class Samples(Sequence[Response]):
+class Samples(Lazy[Response]):
     """The responses in lines of `responses.jsonl`, one after the other; what is in memory is what the lines hold there."""
 
     def __init__(self, lines: Sequence[Responses]) -> None:

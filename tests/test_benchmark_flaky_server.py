@@ -27,7 +27,9 @@ def test_no_judgement_is_lost_wrong_or_made_twice_where_one_call_in_five_fails(
         "judgements": 300, "lost": 0, "wrong": 0, "twice": 0,
     }  # fmt: skip
     assert found["faults"].keys() == flaky.FAULTS.keys()
-    assert found["retries"] == found["pauses_in_the_log"] >= sum(found["faults"].values()) > 40  # a busy machine adds its own
+    assert (
+        found["retries"] == found["pauses_in_the_log"] >= sum(found["faults"].values()) > 40
+    )  # a busy machine adds its own
 
 
 @pytest.mark.parametrize(

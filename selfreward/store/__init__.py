@@ -1,8 +1,18 @@
 """A run on disk: one folder (`run`), its files (`files`, `lines`, `filling`), and what they were when finished (`manifest`)."""
 
-from selfreward.store.files import append, json_text, read_json, read_rows, saving, write_json, write_once, write_text
+from selfreward.store.files import (
+    append,
+    json_text,
+    read_json,
+    read_rows,
+    saving,
+    write_json,
+    write_once,
+    write_text,
+    writing,
+)
 from selfreward.store.filling import fill
-from selfreward.store.lines import Lines, read, stream
+from selfreward.store.lines import Lazy, Lines, read, stream
 from selfreward.store.manifest import MANIFEST_FILE, Sealed, read_manifest, seal
 from selfreward.store.run import (
     ANALYSIS_FILE,
@@ -66,6 +76,7 @@ __all__ = [
     "SEED_FILES",
     "SEED_FOLDER",
     "STAMP_FILE",
+    "Lazy",
     "Lines",
     "RunFolder",
     "Sealed",
@@ -84,4 +95,5 @@ __all__ = [
     "write_json",
     "write_once",
     "write_text",
+    "writing",
 ]

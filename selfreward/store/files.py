@@ -7,7 +7,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -21,16 +21,19 @@ R = TypeVar("R", bound=Record)
 T = TypeVar("T")
 
 
+# How libraries that are not Python's tell of a disk: Rust's (safetensors, tokenizers), and torch.save.
+_OF_THE_DISK = ("(os error ", "inline_container.cc", "PytorchStreamWriter")
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turns a full or read-only disk into one clear line; whole lines and finished files stay."""
     try:
         yield
     except Exception as error:
-        # Libraries written in Rust (safetensors, tokenizers) name the system's error in their text alone.
-        if not isinstance(error, OSError) and "(os error " not in str(error):
+        if not isinstance(error, OSError) and not any(words in str(error) for words in _OF_THE_DISK):
             raise
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         todo = "what was finished is kept; run again to go on"
         raise StageFailed(f"cannot be written: {reason}", path, todo) from error
 
@@ -52,11 +55,16 @@ def _flush_folder(path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Replaces a file's content in one step: a reader sees the old file or the new one."""
+    _write(path, [text.encode()])
+
+
+def _write(path: Path, parts: Iterable[bytes]) -> None:
+    """Replaces a file's content in one step by parts that need not all be in memory."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(path.name + ".tmp")
         with beside.open("wb") as file:
-            file.write(text.encode())
+            file.writelines(parts)
             _flush(file)
         os.replace(beside, path)
         _flush_folder(path.parent)
@@ -201,18 +209,20 @@ def append(path: Path, records: Sequence[Record]) -> list[int]:
     return _append(path, [record.model_dump_json() for record in records])[0]
 
 
-def write_once(path: Path, records: Sequence[R]) -> list[R]:
+def write_once(path: Path, records: Sequence[R]) -> Sequence[R]:
     """Writes a whole file of records in one step; where it is there already, it must say the same.
 
     For what is a function of files that were there before: a run that goes on makes it again and checks itself. Returns
     `records`; StageFailed where the file says something else.
     """
-    text = "".join(f"{record.model_dump_json()}\n" for record in records)
+    lines = (f"{record.model_dump_json()}\n".encode() for record in records)
     if not path.exists():
-        write_text(path, text)
-    elif path.read_text() != text:
-        raise StageFailed("differs from what its sources give", path, "delete it to have it made again")
-    return list(records)
+        _write(path, lines)
+        return records
+    with path.open("rb") as file:
+        if not all(file.readline() == line for line in lines) or file.read(1):
+            raise StageFailed("differs from what its sources give", path, "delete it to have it made again")
+    return records
 
 
 @contextmanager

@@ -9,9 +9,22 @@ from selfreward.records import Record
 from selfreward.store.files import parsed
 
 R = TypeVar("R", bound=Record)
+T = TypeVar("T")
 
 
-class Lines(Sequence[R], Generic[R]):
+class Lazy(Sequence[T]):
+    """A sequence whose items are made when they are asked for; equal to any other with equal items."""
+
+    def __iter__(self) -> Iterator[T]:
+        return (self[place] for place in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(ours == theirs for ours, theirs in zip(self, other, strict=True))
+
+
+class Lines(Lazy[R], Generic[R]):
     """Records of a file in an order of their own; eight bytes of each are in memory. The file must only be appended to."""
 
     def __init__(self, path: Path, record_type: type[R], begins: Sequence[int]) -> None:
@@ -36,14 +49,6 @@ class Lines(Sequence[R], Generic[R]):
             return self.record_type.model_validate_json(self._file.readline())
         except ValueError as error:
             raise StageFailed(f"was changed while it was in use: {error}", self.path) from None
-
-    def __iter__(self) -> Iterator[R]:
-        return (self[place] for place in range(len(self)))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Sequence):
-            return NotImplemented
-        return len(self) == len(other) and all(ours == theirs for ours, theirs in zip(self, other, strict=True))
 
     def __del__(self) -> None:
         if self._file is not None:
