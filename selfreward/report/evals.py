@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from selfreward.report.cells import NOTHING, WIDTH
+from selfreward.report.cells import NOTHING, add_row, new_table, number, widen
 from selfreward.report.paper_figures import ALPACA_EVAL, HEAD_TO_HEAD
 
 
@@ -16,16 +15,16 @@ def render_head_to_head(found: Mapping[str, Any], console: Console) -> None:
     one, two = found.get("models") or ("model 1", "model 2")
     paper = _of_paper(one, two)
     rows = [
-        (name, str(found[count]), _number(found[name]), _interval(found[f"{name}_ci95"]), _number(theirs))
+        (name, str(found[count]), number(found[name], 1), _interval(found[f"{name}_ci95"]), number(theirs, 1))
         for (name, count), theirs in zip((("win", "wins"), ("tie", "ties"), ("lose", "losses")), paper, strict=True)
     ]
     net = None if paper[0] is None or paper[2] is None else paper[0] - paper[2]
-    rows.append(("net", "", _number(found["net"]), _interval(found["ci95"]), _number(net)))
-    rows.append(("net, prompts resampled", "", _number(found["net"]), _interval(found["bootstrap_ci95"]), ""))
+    rows.append(("net", "", number(found["net"], 1), _interval(found["ci95"]), number(net, 1)))
+    rows.append(("net, prompts resampled", "", number(found["net"], 1), _interval(found["bootstrap_ci95"]), ""))
     for name, of in (found.get("by_category") or {}).items():
-        rows.append((f"net, {name}", str(of["n"]), _number(of["net"]), _interval(of["ci95"]), ""))
+        rows.append((f"net, {name}", str(of["n"]), number(of["net"], 1), _interval(of["ci95"]), ""))
     columns = ("prompts", "%", "95 % interval", "the paper's %")
-    _show(console, _table(f"{one} against {two}", columns if net is not None else columns[:3], rows))
+    _show(console, f"{one} against {two}", columns if net is not None else columns[:3], rows)
     _say(console, *_notes(found))
 
 
@@ -36,15 +35,15 @@ def render_matches(results: Sequence[Mapping[str, Any]], console: Console) -> No
         (
             " v ".join(found["models"]),
             _shares([found[name] for name in ("win", "tie", "lose")]),
-            _number(found["net"]),
+            number(found["net"], 1),
             _interval(found["ci95"]),
             f"{found['n']} of {found['prompts']}",
-            _number(found["longer_wins"]["value"], 100),
+            number(found["longer_wins"]["value"], 1, 100),
             _shares(_of_paper(*found["models"])),
         )
         for found in results
     ]
-    _show(console, _table("Head to head", columns, rows))
+    _show(console, "Head to head", columns, rows)
     for judge in dict.fromkeys(found["judge"]["judge"] for found in results):
         _say(console, f"Judge: {judge}. The paper's models are Llama 2 70B, judged by GPT-4.")
 
@@ -55,7 +54,7 @@ def _of_paper(one: str, two: str) -> tuple[float | None, float | None, float | N
 
 
 def _shares(values: Sequence[float | None]) -> str:
-    return " / ".join(map(_number, values)) if any(value is not None for value in values) else NOTHING
+    return " / ".join(number(value, 1) for value in values) if any(value is not None for value in values) else NOTHING
 
 
 def _notes(found: Mapping[str, Any]) -> list[str]:
@@ -86,22 +85,22 @@ def render_alpaca(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
     ours = [
         (
             str(row["model"] or "the model"),
-            _number(row["win_rate"], decimals=2),
-            _number(row["standard_error"], decimals=2),
-            _number(row.get("length_controlled_winrate"), decimals=2),
-            _number(row["discrete_win_rate"], decimals=2),
+            number(row["win_rate"], 2),
+            number(row["standard_error"], 2),
+            number(row.get("length_controlled_winrate"), 2),
+            number(row["discrete_win_rate"], 2),
             f"{row['n_wins']} / {row['n_draws']} / {row['n_wins_base']}",
             str(row["avg_length"]),
         )
         for row in rows
     ]
     theirs = [
-        (f"paper: {name}", _number(rate, decimals=2), "", "", "", "", "" if length is None else str(length))
+        (f"paper: {name}", number(rate, 2), "", "", "", "", "" if length is None else str(length))
         for name, (rate, length) in ALPACA_EVAL.items()
     ]
     columns = ("win rate %", "standard error", "length-controlled %", "discrete %", "won / drawn / lost", "characters")
     against = rows[0]["reference"] or "the reference"
-    _show(console, _table(f"AlpacaEval against {against}", columns, [*ours, *theirs]))
+    _show(console, f"AlpacaEval against {against}", columns, [*ours, *theirs])
     _say(
         console,
         "The paper's rows are against GPT-4 Turbo and judged by it: those of another judge do not compare with them.",
@@ -124,21 +123,12 @@ _ODD = {
 }
 
 
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A column of names, then figures. Every text is plain: what a model or a file said is never read as markup."""
-    table = Table(title=Text(title), title_justify="left", header_style="bold")
-    table.add_column("", overflow="fold")
-    for column in columns:
-        table.add_column(Text(column), justify="right", overflow="fold")
+def _show(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints a column of names, then figures."""
+    table = new_table(title, "", columns)
     for row in rows:
-        table.add_row(*map(Text, row[: len(columns) + 1]))
-    return table
-
-
-def _show(console: Console, table: Table) -> None:
-    """A console that is no terminal is made WIDTH wide."""
-    if not console.is_terminal:
-        console.width = max(console.width, WIDTH)
+        add_row(table, *row[: len(columns) + 1])
+    widen(console)
     console.print(table)
 
 
@@ -148,11 +138,7 @@ def _say(console: Console, *lines: str) -> None:
 
 
 def _share(found: Mapping[str, Any]) -> str:
-    return f"{_number(found['value'], 100)} % ({_interval(found['ci95'], 100)})"
-
-
-def _number(value: float | None, scale: float = 1, decimals: int = 1) -> str:
-    return NOTHING if value is None else f"{scale * value:.{decimals}f}"
+    return f"{number(found['value'], 1, 100)} % ({_interval(found['ci95'], 100)})"
 
 
 def _interval(found: Sequence[float] | None, scale: float = 1) -> str:
