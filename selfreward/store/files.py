@@ -9,14 +9,17 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from selfreward.errors import BadInput, StageFailed
 from selfreward.progress import Progress
 from selfreward.records import Record
+from selfreward.text import whole
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
@@ -54,9 +57,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers of numpy and torch as Python's, and those that JSON has no word for (nan, inf) as null."""
+    """Numbers of numpy and torch as Python's, and those that JSON has no word for (nan, inf) as null; texts `whole`."""
     if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {whole(str(key)): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, str):
+        return whole(value)
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     if hasattr(value, "item"):
@@ -69,14 +74,17 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """What a JSON file says; BadInput where it is missing or damaged."""
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a JSON file of ours holds; BadInput where it is missing or damaged."""
     try:
-        return json.loads(path.read_bytes())
+        value = json.loads(path.read_bytes())
     except OSError as error:
         raise BadInput(f"cannot be read: {error.strerror}", path) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"not JSON: {error}", path, "delete the file to have it made again") from None
+    if not isinstance(value, dict):
+        raise BadInput("not a JSON object", path, "delete the file to have it made again")
+    return value
 
 
 def _lines(path: Path) -> tuple[list[bytes], bytes]:
@@ -113,9 +121,27 @@ def _parsed(path: Path, parse: Callable[[bytes], T], kind: str) -> list[T]:
     return items
 
 
+def _line(record: Record) -> str:
+    """A record as a line of JSON. A lone surrogate, which UTF-8 cannot write, is escaped, and everything beside it."""
+    try:
+        return record.model_dump_json()
+    except PydanticSerializationError:
+        return json.dumps(record.model_dump())
+
+
+def _record(record_type: type[R], line: bytes) -> R:
+    """The record of a line; pydantic's own reader of JSON refuses lone surrogates."""
+    try:
+        return record_type.model_validate_json(line)
+    except ValidationError:
+        if b"\\ud" not in line.lower():
+            raise
+        return record_type.model_validate(json.loads(line))
+
+
 def read(path: Path, record_type: type[R]) -> list[R]:
     """All records of a file. A torn last line is left out; any other damage is BadInput with file:line."""
-    return _parsed(path, record_type.model_validate_json, record_type.__name__)
+    return _parsed(path, partial(_record, record_type), record_type.__name__)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -156,7 +182,7 @@ def append_row(path: Path, values: Mapping[str, Any]) -> None:
 
 def append(path: Path, records: Sequence[Record]) -> None:
     """Adds records at the end of a file, which is never written otherwise, and waits for the disk."""
-    _append(path, [record.model_dump_json() for record in records])
+    _append(path, [_line(record) for record in records])
 
 
 def write_once(path: Path, records: Sequence[R]) -> list[R]:
@@ -165,10 +191,10 @@ def write_once(path: Path, records: Sequence[R]) -> list[R]:
     For what is a function of files that were there before: a run that goes on makes it again and checks itself. Returns
     `records`; StageFailed where the file says something else.
     """
-    text = "".join(f"{record.model_dump_json()}\n" for record in records)
+    text = "".join(f"{_line(record)}\n" for record in records)
     if not path.exists():
         write_text(path, text)
-    elif path.read_text() != text:
+    elif path.read_bytes() != text.encode():
         raise StageFailed("differs from what its sources give", path, "delete it to have it made again")
     return list(records)
 
