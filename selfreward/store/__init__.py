@@ -28,8 +28,10 @@ from selfreward.store.run import (
     SEED_FOLDER,
     STAMP_FILE,
     RunFolder,
+    base_model,
     model_name,
     open_run,
+    template_of,
 )
 
 __all__ = [
@@ -60,6 +62,7 @@ __all__ = [
     "STAMP_FILE",
     "RunFolder",
     "append",
+    "base_model",
     "fill",
     "model_name",
     "open_run",
@@ -67,6 +70,7 @@ __all__ = [
     "read_json",
     "read_rows",
     "saving",
+    "template_of",
     "write_json",
     "write_once",
     "write_text",
