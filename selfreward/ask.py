@@ -9,6 +9,7 @@ from selfreward.judges import llm
 from selfreward.recipe import Recipe, load_recipe
 from selfreward.records import Judgement, Response, digest, seed_of
 from selfreward.store import RunFolder
+from selfreward.text import whole
 
 
 @lru_cache(maxsize=1)
@@ -21,6 +22,7 @@ def _engine(folder: Path, name: str) -> tuple[Recipe, Engine]:
 def judge_one(folder: Path, name: str, prompt: str, response: str, votes: int) -> Judgement:
     """What a model of a run thinks of a response."""
     recipe, engine = _engine(folder, name)
+    prompt, response = whole(prompt), whole(response)  # a command line can hold bytes that are no text
     settings = recipe.judge.model_copy(update={"votes": votes, "quorum": 1})
     asked = Response(
         id=digest("asked", prompt, response), prompt_id=digest("prompt", prompt), prompt=prompt, text=response,
@@ -32,7 +34,7 @@ def judge_one(folder: Path, name: str, prompt: str, response: str, votes: int) -
 def answer(folder: Path, name: str, prompt: str) -> str:
     """A model's answer to a prompt."""
     recipe, engine = _engine(folder, name)
-    settings = recipe.responses
+    prompt, settings = whole(prompt), recipe.responses
     sampling = Sampling(settings.temperature, settings.top_p, settings.max_tokens)
     request = Request("asked", prompt, 1, seed_of(recipe.seed, "chat", name, prompt))
     return engine.generate([request], sampling)[0][0].text

@@ -24,11 +24,16 @@ _CONTROL = re.compile(r"<\|\w+\|>")  # how the shipped templates, and most other
 def load_tokenizer(folder: str | Path, trust_remote_code: bool = False) -> Any:
     """The tokenizer of a model folder, with one chat template that says the same every day.
 
-    BadInput when it has none, or several and no default, and when the template's control tokens are not its own.
+    BadInput when it cannot be read, when it has no template, or several and no default, when the template's control tokens
+    are not its own, and when the template does not do what is wanted of one.
     """
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
+    except Exception as error:  # tokenizers raises bare Exceptions, transformers whatever its files bring about
+        what = f"its tokenizer cannot be loaded: {_first_line(error)}"
+        raise BadInput(what, folder, "fetch or copy the model again") from error
     template = tokenizer.chat_template
     if isinstance(template, dict):
         if "default" not in template:
@@ -36,7 +41,8 @@ def load_tokenizer(folder: str | Path, trust_remote_code: bool = False) -> Any:
             raise BadInput(what, folder, "keep one of them in the folder, as chat_template.jinja")
         template = template["default"]
     if not template:
-        raise BadInput("the tokenizer has no chat template, so prompts cannot be put into turns", folder)
+        what = "the tokenizer has no chat template, so prompts cannot be put into turns"
+        raise BadInput(what, folder, "name one in chat.template")
     strange = sorted({token for token in _CONTROL.findall(template) if len(_encode(tokenizer, token)) != 1})
     if strange:
         what = f"the chat template needs {' '.join(strange)}, which the tokenizer does not know as tokens"
@@ -44,6 +50,11 @@ def load_tokenizer(folder: str | Path, trust_remote_code: bool = False) -> Any:
     if _CLOCK in template and not template.startswith(_STOPPED_CLOCK):
         template = _STOPPED_CLOCK + template
     tokenizer.chat_template = template
+    try:
+        encode_example(tokenizer, "?", "!")
+    except Exception as error:  # a template is a program
+        what = f"the chat template cannot be used: {_first_line(error)}"
+        raise BadInput(what, folder, "mend it, or name another in chat.template") from error
     return tokenizer
 
 
@@ -63,7 +74,9 @@ def encode_prompt(tokenizer: Any, prompt: str, history: Sequence[tuple[str, str]
     rendered = _rendered(tokenizer, messages)
     said = _contents(frame, [turn["content"] for turn in messages], rendered)
     frame_ids, whole = [_encode(tokenizer, text) for text in frame], _encode(tokenizer, rendered)
-    if _controls(tokenizer, whole) == [i for ids in frame_ids for i in _controls(tokenizer, ids)]:
+    same_controls = _controls(tokenizer, whole) == [i for ids in frame_ids for i in _controls(tokenizer, ids)]
+    unknown = tokenizer.unk_token  # it controls nothing, but is no text
+    if same_controls and not (unknown and any(unknown in text for text in said)):
         return whole
     # Not always in parts: at a seam, a tokenizer may join characters that it saw joined in its own training.
     parts = [*zip(frame_ids, (_encode_plain(tokenizer, text) for text in said), strict=False)]
@@ -111,6 +124,10 @@ def next_tokens(tokenizer: Any, said: str, candidates: Sequence[str]) -> tuple[l
     return before, [ids[-1] for ids in whole]
 
 
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).partition("\n")[0]
+
+
 def _rendered(tokenizer: Any, messages: list[dict[str, str]]) -> str:
     return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
@@ -140,10 +157,11 @@ def _encode_plain(tokenizer: Any, text: str) -> list[int]:
     ids = list(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
     if not _controls(tokenizer, ids):
         return ids
-    # A word-level vocabulary can hold the control token as a word of its own; broken in two it is no word.
-    for token in tokenizer.all_special_tokens:
-        text = text.replace(token, f"{token[0]}{_PLACEHOLDER}{token[1:]}")
-    parts = text.split(_PLACEHOLDER)
+    # A word-level vocabulary can hold the control token as a word of its own, and one that was added without being called
+    # special is not split; broken in two it is no word.
+    tokens = tokenizer.convert_ids_to_tokens(sorted(_control_ids(tokenizer)))
+    behind_the_first = "|".join(f"(?<={re.escape(token[0])})(?={re.escape(token[1:])})" for token in tokens)
+    parts = re.split(behind_the_first, text)
     ids = [i for part in parts for i in tokenizer.encode(part, add_special_tokens=False, split_special_tokens=True)]
     if _controls(tokenizer, ids):
         raise ValueError("the tokenizer reads control tokens out of plain text and cannot be told not to")
@@ -158,6 +176,7 @@ def _controls(tokenizer: Any, ids: list[int]) -> list[int]:
 
 @lru_cache(maxsize=8)  # asking a tokenizer takes a millisecond, longer than encoding a prompt
 def _control_ids(tokenizer: Any) -> frozenset[int]:
-    """The special tokens, but for the one that stands for unknown words: it controls nothing."""
-    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    """The special tokens, and those that are named as such, but for the one that stands for unknown words."""
+    added = tokenizer.added_tokens_decoder.items()
+    special = {i for i, token in added if token.special or _CONTROL.fullmatch(token.content)}
     return frozenset(special | set(tokenizer.all_special_ids)) - {tokenizer.unk_token_id}

@@ -1,6 +1,6 @@
 """The two ways a command ends badly on purpose, each one line for the person who typed it: what, where, what to do.
 
-Everything else that is raised is a fault of this program and keeps its traceback.
+Everything else that is raised is a fault of this program; the command says so in one line, and where with `--debug`.
 """
 
 import difflib

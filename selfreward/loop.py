@@ -4,16 +4,19 @@ Every step is a file or a folder of the run that is made once: running the same 
 """
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from selfreward import store
+from selfreward.chat import load_tokenizer
 from selfreward.engines import check_engine, find_engine
-from selfreward.errors import StageFailed
+from selfreward.errors import BadInput, StageFailed
 from selfreward.evaluation.evaluate import evaluate
 from selfreward.judges import open_judge
 from selfreward.judges.shown import begin_of, judge_prompt
+from selfreward.models import link_with_template, vocabulary_size
 from selfreward.named import find
 from selfreward.progress import Progress
-from selfreward.recipe import Recipe
+from selfreward.recipe import RECIPE_FILE, Recipe
 from selfreward.records import Example, Lesson
 from selfreward.responses import ranked_responses
 from selfreward.round import Engines, Round, judge_into, opened
@@ -31,7 +34,9 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
     strategy = find(recipe.strategy, STRATEGIES, "strategy")
     check(recipe)
     check_engines(recipe, folder)
-    seeds = load_seeds(recipe, folder / store.SEED_FOLDER)  # before the folder is a run: bad data leave none behind
+    # Before the folder is a run: a mended recipe would be another one, and refused there.
+    seeds = load_seeds(recipe, folder / store.SEED_FOLDER)
+    check_tokenizer(recipe, folder)
     with open_run(folder, recipe) as run_folder, opened(recipe.engine, run_folder.log) as engines:
         progress.log = run_folder.log
         write_seeds(seeds, run_folder.folder(store.SEED_FOLDER))
@@ -117,6 +122,22 @@ def check(recipe: Recipe) -> None:
     if recipe.judge.read == "direct":
         begin_of(recipe.judge)
     render("prompts", recipe.prompts.template, tasks=[""])
+
+
+def check_tokenizer(recipe: Recipe, folder: Path) -> None:
+    """BadInput where the tokenizer of M0 or its chat template cannot be used; not asked where the folder is a run already."""
+    if (folder / RECIPE_FILE).exists():
+        return
+    model = store.base_model(recipe, folder)
+    template = store.template_of(recipe, model)
+    with TemporaryDirectory() as linked:
+        if template is not None:
+            link_with_template(model, template, Path(linked))
+        tokenizer = load_tokenizer(linked if template is not None else model, recipe.engine.trust_remote_code)
+    embedded = vocabulary_size(model)
+    if embedded is not None and len(tokenizer) > embedded:
+        what = f"its tokenizer has {len(tokenizer)} tokens, and its config.json embeddings for {embedded}"
+        raise BadInput(what, recipe.model, "fetch or copy the model again, tokenizer and weights together")
 
 
 def check_engines(recipe: Recipe, folder: Path) -> None:

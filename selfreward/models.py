@@ -28,7 +28,7 @@ def resolve_model(model: str, revision: str | None = None, trust_remote_code: bo
     if is_hub_name(model):
         folder = Path(_snapshot(model, revision, trust_remote_code))
     else:
-        folder = _EMBEDDED.get(model, Path(model).expanduser())
+        folder = _EMBEDDED.get(model, Path(os.path.expanduser(model)))
         if revision is not None:
             raise BadInput(f"is {revision!r}, but {model} is no hub model", "revision", "leave it out")
     check_model_folder(folder)
@@ -37,7 +37,7 @@ def resolve_model(model: str, revision: str | None = None, trust_remote_code: bo
 
 def is_hub_name(model: str) -> bool:
     """Whether a recipe's model stands for a repository on the hub."""
-    path = _EMBEDDED.get(model, Path(model).expanduser())
+    path = _EMBEDDED.get(model, Path(os.path.expanduser(model)))
     return (
         re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", model) is not None and not path.exists() and not path.parent.exists()
     )
@@ -52,6 +52,14 @@ def has_chat_template(folder: str | Path) -> bool:
         return settings.is_file() and bool(json.loads(settings.read_bytes()).get("chat_template"))
     except (ValueError, AttributeError):
         raise BadInput("not a tokenizer's settings", settings, "fetch the model again") from None
+
+
+def vocabulary_size(folder: str | Path) -> int | None:
+    """Tokens that a model has embeddings for, by its config.json; None where that does not say."""
+    config = _settings(Path(folder) / "config.json")
+    text = config.get("text_config")
+    size = (text if isinstance(text, dict) else config).get("vocab_size")
+    return size if isinstance(size, int) else None
 
 
 def link_with_template(model_folder: str, template: str, target: Path) -> None:
@@ -94,7 +102,12 @@ def check_model_folder(path: Path) -> None:
         raise BadInput(what, path, "give micro-m0, a folder, or org/name on the hub")
     if not (path / "config.json").is_file():
         raise BadInput("not a model: it has no config.json", path, f"it holds {_contents(path)}")
-    _settings(path / "config.json")
+    for name in (
+        "config.json",
+        "generation_config.json",
+    ):  # without the second, transformers goes on with other ends of text
+        if (path / name).is_file():
+            _settings(path / name)
     weights = sorted(path.glob("*.safetensors"))
     if not weights:
         old = any(path.glob("*.bin")) or any(path.glob("*.pt"))
@@ -102,9 +115,16 @@ def check_model_folder(path: Path) -> None:
         raise BadInput(f"no *.safetensors in it: it holds {_contents(path)}", path, todo)
     index = path / "model.safetensors.index.json"
     if index.is_file():
-        shards = set(_settings(index).get("weight_map", {}).values())
+        weight_map = _settings(index).get("weight_map", {})
+        if not isinstance(weight_map, dict):
+            raise BadInput("its weight_map is no JSON object", index, "fetch or copy the model again")
+        shards = {str(shard) for shard in weight_map.values()}
         if missing := sorted(shard for shard in shards if not (path / shard).is_file()):
-            raise BadInput(f"{len(missing)} of its {len(shards)} weight files are missing: {missing[0]}", path)
+            raise BadInput(
+                f"{len(missing)} of its {len(shards)} weight files are missing: {missing[0]}",
+                path,
+                "fetch or copy the model again",
+            )
     for file in weights:
         _check_whole(file)
 

@@ -22,6 +22,9 @@ def find(name: str, ours: Mapping[str, F], where: str) -> F:
         sys.path.append(str(Path.cwd()))
     try:
         found: F = getattr(import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise BadInput(f"cannot import {name!r}: {error}", where, "check module and function") from error
+    except Exception as error:  # whatever the user's module raises while it is imported
+        reason = str(error) or type(error).__name__
+        raise BadInput(f"cannot import {name!r}: {reason}", where, "check module and function") from error
+    if not callable(found):
+        raise BadInput(f"{name!r} is no function", where, "check module and function")
     return found

@@ -16,7 +16,7 @@ VoteFault = Literal["unreadable", "truncated", "out_of_range", "too_long", "refu
 def digest(*parts: object) -> str:
     """A 16-character id made of the parts' content: equal parts give equal ids, on every machine."""
     text = "\x1f".join(str(part) for part in parts)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def seed_of(*parts: object) -> int:

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from selfreward import store
 from selfreward.engines import open_engine
 from selfreward.engines.base import Engine, Metered, Sampling
 from selfreward.errors import StageFailed
+from selfreward.guards import Alarm, judge_alarms, pair_alarms, response_alarms, sound
 from selfreward.judges import open_judge
 from selfreward.judges.votes import judgement_id
 from selfreward.pairing import Pairing
@@ -164,6 +166,7 @@ class Round:
         self.counts["responses"] = {
             "responses": len(responses), "unfinished": sum(not response.finished for response in responses)
         }  # fmt: skip
+        self._watch(response_alarms(responses, self._chars_before(), self.recipe.guards))
         return responses
 
     def judge(self, responses: Sequence[Response]) -> Sequence[Judgement]:
@@ -181,6 +184,7 @@ class Round:
             counts["unscored"] += judgement.score is None
             counts["of_cut_responses"] += judgement.cut > 0
         self.counts |= {"votes": dict(votes), "judgements": dict(counts)}
+        self._watch(judge_alarms(judgements, self.recipe.guards))
         return judgements
 
     def dpo_lesson(self, pairing: Pairing) -> Lesson:
@@ -188,6 +192,7 @@ class Round:
         self.counts["pairs"] = pairing.counts
         pairs = store.write_once(self.folder / store.PAIRS_FILE, pairing.pairs)
         self._seal(store.PAIRS_FILE)
+        self._watch(pair_alarms(len(pairs), pairing.counts["prompts"], self.recipe.guards))
         return Lesson(method="dpo", pairs=tuple(pairs), start=self.k - 1, reference=self.k - 1)
 
     def sft_lesson(self, examples: Sequence[Example]) -> Lesson:
@@ -209,6 +214,20 @@ class Round:
     def _seal(self, *names: str) -> None:
         """Records finished files of the round in the run's manifest."""
         store.seal(self.folder.parent, *(f"{self.folder.name}/{name}" for name in names))
+
+    def _watch(self, alarms: Sequence[Alarm]) -> None:
+        """Sounds alarms, but of a round that is over: a run that goes on has said them."""
+        if not (self.folder / store.MODEL_FOLDER).exists():
+            sound(alarms, self.recipe.guards, self.folder.name, self.progress.log)
+
+    def _chars_before(self) -> float | None:
+        """Mean length of the responses of the round before, of the IFT seed's in the first; None where there are none."""
+        file = self.folder.parent / store.model_name(self.k - 1) / store.RESPONSES_FILE
+        if file.exists():
+            chars = [len(response.text) for line in store.stream(file, Responses) for response in line.samples]
+        else:
+            chars = [len(example.response) for example in self.seeds.ift]
+        return fmean(chars) if chars else None
 
     def _earlier_prompts(self) -> list[Prompt]:
         """Prompts accepted in the rounds before this one."""

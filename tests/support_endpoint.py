@@ -40,6 +40,7 @@ class FakeEndpoint:
             tuple[int, dict[str, str], Any] | str
         ] = []  # given before any answer; `drop` hangs up, `hang` does so late
         self.faults_by_prompt: dict[str, tuple[int, dict[str, str], Any]] = {}
+        self.about: tuple[int, dict[str, str], Any] | None = None  # given in place of the list of models
         self.choice: dict[str, Any] = {}  # laid over every choice
         self.probs: Mapping[str, float] | None = None  # of the next token; None: gives none
         self.probs_after: Mapping[str, float] | None = None  # of the one after it
@@ -87,7 +88,7 @@ class FakeEndpoint:
 
             def do_GET(self) -> None:
                 if self.may():
-                    self.send(200, {}, {"object": "list", "data": [{"id": fake.model}]})
+                    self.send(*(fake.about or (200, {}, {"object": "list", "data": [{"id": fake.model}]})))
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from conftest import build_tokenizer
 
 from selfreward import chat
 from selfreward.errors import BadInput
@@ -74,6 +75,22 @@ def test_f03_a_control_token_that_is_also_a_word_of_the_vocabulary_stays_text() 
     tokens = tokenizer.convert_ids_to_tokens(ids)
     assert tokens[:3] == ["<s>", "[U]", "dog"] and tokens[-2:] == ["cat", "[A]"]
     assert "</s>" not in tokens
+
+
+@pytest.mark.parametrize("text", ["<|im_end|>", "dog <|im_end|><|im_start|> cat", "<|im_<|im_end|>end|>"])
+def test_f03_a_token_that_was_added_as_a_control_but_is_not_called_special_stays_text(text: str) -> None:
+    from tokenizers import AddedToken
+
+    tokenizer = build_tokenizer()
+    tokenizer.add_tokens(
+        [AddedToken(token, special=False, normalized=False) for token in ("<|im_start|>", "<|im_end|>")]
+    )
+    tokenizer.chat_template = "{% for m in messages %}<|im_start|>{{ m['content'] }}<|im_end|>{% endfor %}<|im_start|>"
+    added = set(tokenizer.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"]))
+    prompt, response = chat.encode_example(tokenizer, text, text)
+    assert [i for i in prompt if i in added] == [i for i in chat.encode_prompt(tokenizer, "dog") if i in added]
+    assert not added & set(response[:-1])
+    assert chat.decode(tokenizer, response[:-1]) == text
 
 
 def test_an_unknown_word_is_no_control_token() -> None:

@@ -128,10 +128,22 @@ def test_every_bad_end_has_its_exit_code_and_its_line(
     assert said in result.stderr.splitlines()[-1]
 
 
-def test_a_fault_of_ours_keeps_its_traceback(stage: Stage) -> None:
-    stage.raises = ZeroDivisionError()
-    result = CLI.invoke(app, ["run", "micro"])
-    assert isinstance(result.exception, ZeroDivisionError)
+def test_a_fault_of_ours_is_one_line_that_says_how_to_see_its_traceback(stage: Stage) -> None:
+    stage.raises = ZeroDivisionError("no\nway")
+    result = CLI.invoke(app, ["run", "micro", "--quiet"])
+    assert (result.exit_code, result.stdout) == (3, "")
+    (line,) = result.stderr.splitlines()
+    assert "a fault of selfreward's own, ZeroDivisionError: no way" in line and "selfreward --debug" in line
+    assert "Traceback" in CLI.invoke(app, ["--debug", "run", "micro", "--quiet"]).stderr
+    assert "Traceback" not in CLI.invoke(app, ["run", "micro", "--quiet"]).stderr
+
+
+@pytest.mark.parametrize("raised", [BadInput("is wrong"), StageFailed("ran out"), OSError(28, "full")])
+def test_with_debug_every_bad_end_has_its_traceback_and_the_same_code_and_line(stage: Stage, raised: Exception) -> None:
+    stage.raises = raised
+    plain, debugged = (CLI.invoke(app, [*flag, "run", "micro", "--quiet"]) for flag in ([], ["--debug"]))
+    assert (debugged.exit_code, debugged.stderr.splitlines()[-1]) == (plain.exit_code, plain.stderr.strip())
+    assert debugged.stderr.startswith("Traceback")
 
 
 def test_sigterm_is_a_clean_interruption(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

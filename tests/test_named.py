@@ -56,11 +56,19 @@ def test_what_is_not_there_is_bad_input_that_says_where(name: str, said: str) ->
     assert str(raised.value).startswith("strategy: ")
 
 
-def test_a_fault_inside_the_users_module_is_theirs_to_see(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_inside_the_users_module_is_named_and_kept_as_the_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "broken_module.py").write_text("1 / 0\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(BadInput, match="division by zero") as raised:
         find("broken_module:f", FUNCTIONS, "strategy")
+    assert isinstance(raised.value.__cause__, ZeroDivisionError)
+
+
+def test_what_is_no_function_is_refused() -> None:
+    with pytest.raises(BadInput, match="'os:path' is no function"):
+        find("os:path", FUNCTIONS, "strategy")
 
 
 def test_judges_and_engines_are_found_the_same_way() -> None:

@@ -59,7 +59,7 @@ def test_yaml_is_read_by_the_safe_loader_alone() -> None:
 def test_weights_are_read_from_safetensors_alone() -> None:
     loads = [(place, node) for place, node in nodes() if called(node).startswith("AutoModel")]
     loads = [(place, node) for place, node in loads if called(node).endswith(".from_pretrained")]
-    assert len(loads) >= 2
+    assert loads
     assert [place for place, node in loads if keyword(node, "use_safetensors") != "True"] == []
 
 

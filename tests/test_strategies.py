@@ -314,7 +314,7 @@ def test_a_finished_round_asks_nothing_and_leaves_no_trace_of_time(new_round: Ca
     round_ = new_round(lambda prompt: pytest.fail("asked again"))
     round_.progress = QuietProgress(log=lambda **scalars: logged.append(scalars))
     assert self_rewarding(round_) == lesson
-    assert logged == []
+    assert [line for line in logged if "stage" in line] == []
 
 
 def test_positives_only_teaches_m0_the_seeds_and_what_scored_five(
@@ -431,3 +431,45 @@ def test_expected_scores_leave_fewer_ties(new_round: Callable[..., Round]) -> No
     assert self_rewarding(tied).pairs == ()
     assert len(self_rewarding(read).pairs) == 12
     assert all(vote.probs for j in store.read(read.folder / store.JUDGEMENTS_FILE, Judgement) for vote in j.votes)
+
+
+def says_five(prompt: str) -> list[str]:
+    """Answers as people do, and likes every answer."""
+    return ["Score: 5"] if prompt.startswith("Review the answer.") else support_engines.said(prompt)
+
+
+def test_a_judge_that_always_says_five_is_warned_of_and_kept_with_the_run_until_its_round_is_over(
+    new_round: Callable[..., Round], capsys: pytest.CaptureFixture[str]
+) -> None:
+    logged: list[dict[str, Any]] = []
+    round_ = new_round(says_five)
+    round_.progress = QuietProgress(log=lambda **scalars: logged.append(scalars))
+    assert self_rewarding(round_).pairs == ()
+    assert [line["guard"] for line in logged if "guard" in line] == ["ties", "one_score", "entropy", "pairs"]
+    assert "warning: m2: 100% of the votes say 5 (guards.one_score)\n" in capsys.readouterr().err
+    (round_.folder / store.MODEL_FOLDER).mkdir()
+    self_rewarding(new_round(says_five))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_guard_that_is_to_stop_the_run_does_so_each_time_and_keeps_what_was_judged(
+    new_round: Callable[..., Round],
+) -> None:
+    guards = RECIPE.guards.model_copy(update={"ties": RECIPE.guards.ties.model_copy(update={"action": "stop"})})
+    recipe = RECIPE.model_copy(update={"guards": guards})
+    for _ in range(2):
+        with pytest.raises(StageFailed, match=r"^m2: 100% of the pairs of responses to a prompt are tied; "):
+            self_rewarding(new_round(says_five, recipe))
+    folder = new_round(says_five, recipe).folder
+    assert len(store.read(folder / store.JUDGEMENTS_FILE, Judgement)) == 48
+    assert not (folder / store.PAIRS_FILE).exists()
+
+
+def test_responses_are_as_long_as_those_before_of_the_seed_at_first_of_the_round_before_after_it(
+    new_round: Callable[..., Round], seeds: Seeds
+) -> None:
+    first = new_round()
+    self_rewarding(first)
+    assert first._chars_before() == pytest.approx(sum(len(e.response) for e in seeds.ift) / len(seeds.ift))
+    texts = [r.text for line in store.read(first.folder / store.RESPONSES_FILE, Responses) for r in line.samples]
+    assert new_round(k=3)._chars_before() == pytest.approx(sum(map(len, texts)) / len(texts))

@@ -1,7 +1,9 @@
 """The `selfreward` command: run a recipe, show a run, ask its judge, talk to its models; `eval` measures them.
 
-Exit codes: 0 done, 2 bad input (nothing was started), 3 a stage failed (what was made is kept), 130 interrupted.
-Results go to stdout, progress and messages to stderr. Heavy imports happen inside the commands that need them.
+Exit codes: 0 done, 2 bad input (nothing was started), 3 a stage failed or we have a fault (what was made is kept), 130
+interrupted. Each bad end is one line; `selfreward --debug ...` shows the traceback before it. Results go to stdout,
+progress and messages to stderr; what a model wrote is shown with its control characters written out. Heavy imports happen
+inside the commands that need them.
 """
 
 import sys
@@ -12,9 +14,18 @@ import typer
 
 from selfreward import __version__
 from selfreward.cli import eval as eval_commands
-from selfreward.cli.common import AsJson, RunArgument, chosen_model, exit_codes, print_json, warn_of_code
+from selfreward.cli.common import (
+    AsJson,
+    RunArgument,
+    chosen_model,
+    debugging,
+    exit_codes,
+    print_json,
+    warn_of_code,
+)
 from selfreward.cli.doctor import doctor
 from selfreward.cli.verify import verify
+from selfreward.text import visible
 
 app = typer.Typer(
     help="Train language models that are their own judge (arXiv 2401.10020).",
@@ -40,8 +51,10 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
     ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of what ends badly.")] = False,
 ) -> None:
     """Train language models that are their own judge (arXiv 2401.10020)."""
+    debugging.set(debug)
 
 
 def _print_tables(folder: Path, as_json: bool) -> None:
@@ -54,7 +67,13 @@ def _print_tables(folder: Path, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    report.render(tables, Console())
+    from selfreward.errors import BadInput
+
+    try:
+        report.render(tables, Console())
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        todo = "--json shows what was read; delete the eval.json that was changed to have it made again"
+        raise BadInput(f"a file of it holds what no run writes there: {error}", folder, todo) from error
 
 
 @app.command()
@@ -189,7 +208,8 @@ def judge(
             print_json(judgement.model_dump())
             return
         for number, vote in enumerate(judgement.votes, start=1):
-            print(f"vote {number}: {vote.fault if vote.score is None else format(vote.score, 'g')}\n{vote.text}\n")
+            points = vote.fault if vote.score is None else format(vote.score, "g")
+            print(f"vote {number}: {points}\n{visible(vote.text)}\n")
         score = "none" if judgement.score is None else f"{judgement.score:.2f} of 5"
         print(f"score: {score}  ({judgement.coverage:.0%} of {len(judgement.votes)} votes readable, judge {name})")
 
@@ -206,12 +226,12 @@ def chat(
         from selfreward.ask import answer
 
         if prompt is not None:
-            print(answer(run, name, prompt))
+            print(visible(answer(run, name, prompt)))
             return
         typer.echo(f"{name} of {run}. One instruction a line; Ctrl-D leaves.", err=True)
         while (line := _next_line()) is not None:
             if line.strip():
-                print(answer(run, name, line.strip()), flush=True)
+                print(visible(answer(run, name, line.strip())), flush=True)
 
 
 @app.command()

@@ -6,10 +6,11 @@ judgements per candidate).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from selfreward.errors import StageFailed
+from selfreward.text import whole
 
 T = TypeVar("T")
 
@@ -107,15 +108,19 @@ def ask(
     sampling: Sampling,
     record_of: Callable[[int, list[Completion]], T],  # takes a request's place and its completions
 ) -> list[T]:
-    """What `record_of` makes of each request's completions, in order.
+    """What `record_of` makes of each request's completions, in order; their texts are made `whole`.
 
     Where the engine gives up on some requests, what it made of the others goes along in `StageFailed.made`.
     """
+
+    def record(place: int, answer: list[Completion]) -> T:
+        return record_of(place, [replace(completion, text=whole(completion.text)) for completion in answer])
+
     try:
         answers = engine.generate(requests, sampling)
     except Unanswered as failed:
-        made = [record_of(i, answer) for i, answer in enumerate(failed.answers) if answer is not None]
+        made = [record(i, answer) for i, answer in enumerate(failed.answers) if answer is not None]
         raise StageFailed(str(failed), made=made) from failed
     if len(answers) != len(requests):
         raise StageFailed(f"the engine answered {len(answers)} of {len(requests)} requests")
-    return [record_of(i, answer) for i, answer in enumerate(answers)]
+    return [record(i, answer) for i, answer in enumerate(answers)]

@@ -30,7 +30,9 @@ LONGEST_BACKOFF_S = 60.0
 LONGEST_RETRY_AFTER_S = 900.0  # a server that asks for more is not waited for
 CONNECT_S = 10.0
 MOST_SHOWN = 300  # characters of a server's message
+_MOVED = "give server.url the address that it moved to"
 ADVICE = {
+    **dict.fromkeys((301, 302, 303, 307, 308), _MOVED),
     401: "check the key",
     403: "check the key and what it may be used for",
     404: "check server.url, which ends on /v1, and the model's name",
@@ -120,7 +122,7 @@ class Endpoint:
         """The JSON of the answer; _Passing for what may be better another time."""
         try:
             response = await self._client.post(f"{self.url}{path}", json=body)
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:  # no connection, no end, a body that is not what its header says
             raise _Passing(self._shown(f"{type(error).__name__} {error}")) from None
         if response.is_success:
             return self._json(response)
@@ -202,9 +204,11 @@ class Endpoint:
 
     def _message(self, response: httpx2.Response) -> str:
         """What the server says is wrong, in one line."""
+        if response.is_redirect:
+            return self._shown(f"moved to {response.headers.get('Location', 'nowhere')}")
         try:
             body = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             return self._shown(response.text) or response.reason_phrase
         error = body.get("error", body) if isinstance(body, dict) else body
         said = (
@@ -241,15 +245,18 @@ def is_loopback(url: str) -> bool:
 
 
 def check_reachable(url: str, key: str | None) -> None:
-    """BadInput where no server answers at the URL, or one that does not know the key."""
+    """BadInput where no server answers at the URL, or one that does not know the key, sends elsewhere or shows a web page."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
         with httpx2.Client(timeout=CONNECT_S, trust_env=not is_loopback(url)) as client:
-            status = client.get(f"{url.rstrip('/')}/models", headers=headers).status_code
+            answer = client.get(f"{url.rstrip('/')}/models", headers=headers)
     except httpx2.HTTPError as error:
         raise BadInput(f"does not answer: {error}", url, "start the server, or mend server.url") from None
-    if status in (401, 403):
-        raise BadInput(f"answers {status}", url, ADVICE[status])
+    if answer.status_code in (401, 403) or answer.is_redirect:
+        place = f" and sends to {answer.headers.get('Location')}" if answer.is_redirect else ""
+        raise BadInput(f"answers {answer.status_code}{place}", url, ADVICE.get(answer.status_code, _MOVED))
+    if answer.is_success and "html" in answer.headers.get("Content-Type", "").lower():
+        raise BadInput("answers with a web page", url, ADVICE[404])
 
 
 def _code(response: httpx2.Response) -> str:
@@ -257,7 +264,7 @@ def _code(response: httpx2.Response) -> str:
     try:
         error = response.json()["error"]
         return str(error.get("code") or error.get("type") or "")
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return ""
 
 
@@ -270,5 +277,5 @@ def _retry_after_s(response: httpx2.Response) -> float | None:
         pass
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -19,7 +19,7 @@ from selfreward.engines.lean_llama import LeanLlama
 from selfreward.engines.sampling import draw, uniforms
 from selfreward.errors import BadInput
 from selfreward.memory import free_memory, halved, with_less
-from selfreward.models import check_model_folder
+from selfreward.weights import load_weights
 
 log = logging.getLogger(__name__)
 
@@ -221,21 +221,12 @@ def _num_common(first: Ids, last: Ids) -> int:
 def load_model(
     model_folder: str | Path, dtype: str = "auto", device: str = "auto", trust_remote_code: bool = False
 ) -> Any:
-    """A causal language model in evaluation mode, from safetensors alone. BadInput when the folder holds none."""
-    from transformers import AutoModelForCausalLM
-
-    check_model_folder(Path(model_folder))
+    """A causal language model in evaluation mode, from safetensors alone. BadInput when the folder holds none that can be used."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if dtype == "auto":
         dtype = "bfloat16" if device.startswith("cuda") else "float32"
     if dtype == "float16" and device == "cpu":
         raise BadInput("float16 needs a GPU", "engine.dtype", "choose bfloat16 or float32")
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        str(model_folder),
-        dtype=getattr(torch, dtype),
-        use_safetensors=True,
-        trust_remote_code=trust_remote_code,
-        local_files_only=True,
-    )
+    model = load_weights(model_folder, dtype=getattr(torch, dtype), trust_remote_code=trust_remote_code)
     return model.to(device).eval()

@@ -52,7 +52,7 @@ class _Message(BaseModel):
 
 class _Token(BaseModel):
     token: str
-    logprob: float
+    logprob: float = Field(le=1e-3)  # 0 but for rounding
 
 
 class _Place(BaseModel):
@@ -242,7 +242,8 @@ class ServerEngine:
         }
         answer = await self._ask(body | ({"n": num} if num > 1 else {}))
         if len(answer.choices) > num:
-            raise StageFailed(f"gave {len(answer.choices)} choices where {num} were asked for", self.endpoint.url)
+            what = f"gave {len(answer.choices)} choices where {num} were asked for"
+            raise StageFailed(what, self.endpoint.url, "serve the model with another server")
         # The tokens of several choices are counted together alone.
         num_tokens = answer.usage.completion_tokens if answer.usage and len(answer.choices) == 1 else None
         return [self._completion(choice, num_tokens) for choice in sorted(answer.choices, key=lambda c: c.index)]

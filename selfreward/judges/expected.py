@@ -48,7 +48,7 @@ def expected_vote(probs: Sequence[float] | None, text: str) -> Vote:
     """The vote that probabilities (6,) of the points give; `too_long` where there are none, as the prompt did not fit."""
     if probs is None:
         return Vote(score=None, fault="too_long", text=text)
-    if math.fsum(probs) < LEAST_SHARE:
+    if not math.fsum(probs) >= LEAST_SHARE:  # nan is no share either
         return Vote(score=None, fault="unreadable", text=text, probs=tuple(probs))
     score = math.fsum(p * points for points, p in enumerate(probs)) / math.fsum(probs)
     return Vote(score=score, fault=None, text=text, probs=tuple(probs))

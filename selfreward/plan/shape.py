@@ -36,8 +36,10 @@ def shape_of(model: str) -> Shape:
             kv_width=head_dim * config.get("num_key_value_heads", heads),
             vocabulary=config["vocab_size"],
         )
-    except (KeyError, TypeError) as error:
+    except KeyError as error:
         raise BadInput(f"its config has no {error}", folder / "config.json", "give plan.shape") from None
+    except (TypeError, ValueError, ZeroDivisionError):
+        raise BadInput("its config gives no shape of a model", folder / "config.json", "give plan.shape") from None
 
 
 def adapter_parameters(shape: Shape, rank: int) -> float:

@@ -31,7 +31,8 @@ def _yaml(text: str, where: object) -> Any:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}" if mark else where
-        raise BadInput(f"not YAML: {getattr(error, 'problem', None) or error}", place) from None
+        reason = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise BadInput(f"not YAML: {reason}", place, "mend the file") from None
 
 
 def list_recipes() -> dict[str, str]:
@@ -80,7 +81,7 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     try:
         values = _yaml(file.read_text(encoding="utf-8"), file)
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot be read: {error}", file) from None
+        raise BadInput(f"cannot be read: {error}", file, "give a text file of YAML") from None
     if not isinstance(values, dict):
         raise BadInput("a recipe is a mapping of keys to values", file, "see `selfreward recipes show micro`")
     return recipe_of(values, overrides, file)

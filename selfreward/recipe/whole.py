@@ -9,6 +9,7 @@ from selfreward.errors import BadInput
 from selfreward.recipe.engines import EngineOptions
 from selfreward.recipe.faults import faults
 from selfreward.recipe.fields import Count, Positive, Section, Share, Whole, cited
+from selfreward.recipe.guards import Guards
 from selfreward.recipe.round import Judge, Prompts, Responses
 from selfreward.recipe.seeds import Eft, Seeds
 from selfreward.recipe.training import Adapter, Dpo, Sft, Training
@@ -81,6 +82,7 @@ class Recipe(Section):
     training: Training = cited(Training(), Training.__doc__ or "")
     adapter: Adapter = cited(Adapter(), Adapter.__doc__ or "")
     engine: EngineOptions = cited(EngineOptions(), EngineOptions.__doc__ or "")
+    guards: Guards = cited(Guards(), Guards.__doc__ or "")
     evaluation: Evaluation = cited(Evaluation(), Evaluation.__doc__ or "")
     plan: Plan = cited(Plan(), Plan.__doc__ or "")
 

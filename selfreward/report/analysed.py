@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
-from selfreward.report.cells import NOTHING, add_row, new_table, number, widen
+from selfreward.report.cells import NOTHING, add_row, new_table, number, plain, widen
 
 
 def render_analysis(found: Mapping[str, Any], console: Console) -> None:
@@ -25,7 +24,7 @@ def render_analysis(found: Mapping[str, Any], console: Console) -> None:
         rouge = values["self_rouge"] or {}
         alike = (number(rouge.get(name), 3) for name in ("highest", "mean"))
         add_row(table, group, f"{found['groups'][group]}", f"{values['n']}", *distinct, *alike)
-    table.caption = Text("equally many of each group; self-ROUGE: ROUGE-L F with the most similar other prompt, mean")
+    table.caption = plain("equally many of each group; self-ROUGE: ROUGE-L F with the most similar other prompt, mean")
     console.print(table)
     if found["overlap"]:
         console.print()
@@ -33,5 +32,5 @@ def render_analysis(found: Mapping[str, Any], console: Console) -> None:
         for group, ratios in found["overlap"].items():
             cells = (NOTHING if ratio is None else number(ratio, 2) for ratio in ratios.values())
             add_row(table, group, *cells)
-        table.caption = Text("how often a near neighbour is of the group above, 1 where groups do not matter, 0 apart")
+        table.caption = plain("how often a near neighbour is of the group above, 1 where groups do not matter, 0 apart")
         console.print(table)

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
-from selfreward.report.cells import NOTHING, add_row, estimate, new_table, number, widen
+from selfreward.report.cells import NOTHING, add_row, estimate, new_table, number, plain, widen
 from selfreward.report.paper_figures import MT_BENCH, NLP
 
 _HALF_WIDTH = "± is half the width of the 95 % interval; the intervals themselves are in --json."
@@ -33,8 +32,8 @@ def render_ifeval(found: Mapping[str, Any], console: Console) -> None:
     notes = {"blank": "responses are blank and follow nothing", "unused_responses": "responses are to other prompts"}
     for name, note in notes.items():
         if found[name]:
-            console.print(Text(f"{found[name]} {note}.", "yellow"))
-    console.print(Text(_HALF_WIDTH, "dim"))
+            console.print(plain(f"{found[name]} {note}.", "yellow"))
+    console.print(plain(_HALF_WIDTH, "dim"))
 
 
 def render_mt_bench(found: Mapping[str, Any], console: Console) -> None:
@@ -66,10 +65,10 @@ def render_mt_bench(found: Mapping[str, Any], console: Console) -> None:
     for key, note in notes.items():
         if found.get(key):
             why = ", ".join(f"{count} {fault}" for fault, count in found.get("faults", {}).items())
-            console.print(Text(f"{found[key]} {note}{f': {why}' if key == 'missing' and why else ''}.", "yellow"))
+            console.print(plain(f"{found[key]} {note}{f': {why}' if key == 'missing' and why else ''}.", "yellow"))
     if "judge" in found:
-        console.print(Text(f"Judge: {found['judge']['judge']}. Kept in {found['folder']}."))
-    console.print(Text(_HALF_WIDTH, "dim"))
+        console.print(plain(f"Judge: {found['judge']['judge']}. Kept in {found['folder']}."))
+    console.print(plain(_HALF_WIDTH, "dim"))
 
 
 def render_nlp(found: Mapping[str, Any], console: Console) -> None:
@@ -84,5 +83,5 @@ def render_nlp(found: Mapping[str, Any], console: Console) -> None:
         add_row(table, name, *ours, *theirs)
     console.print(table)
     if found["limit"] is not None:
-        console.print(Text(f"Only the first {found['limit']} questions of each task: a trial, no result.", "yellow"))
-    console.print(Text(_HALF_WIDTH, "dim"))
+        console.print(plain(f"Only the first {found['limit']} questions of each task: a trial, no result.", "yellow"))
+    console.print(plain(_HALF_WIDTH, "dim"))

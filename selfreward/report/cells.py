@@ -1,4 +1,5 @@
-"""How a figure and a table of figures are printed. Every text is put in as plain text: what a model wrote is never markup."""
+"""How a figure and a table of figures are printed. Every text is put in as plain text: what a model wrote is never markup,
+nor obeyed by the terminal."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,6 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from selfreward.text import visible
 
 NOTHING = "-"
 WIDTH = 120  # characters, where the output is no terminal: rich would take 80
@@ -18,6 +21,11 @@ _METRIC_NAMES = {
 }
 
 
+def plain(said: str, style: str = "") -> Text:
+    """Text that is shown as it is, with its control characters written out."""
+    return Text(visible(said), style)
+
+
 def widen(console: Console) -> None:
     """Makes a console that is no terminal WIDTH wide."""
     if not console.is_terminal:
@@ -26,16 +34,16 @@ def widen(console: Console) -> None:
 
 def new_table(title: str, first: str, columns: Sequence[str]) -> Table:
     """Where there is no room, a cell goes on below (`4.17` over `±0.05`): nothing is cut off."""
-    table = Table(title=Text(title), title_justify="left", caption_justify="left", header_style="bold")
-    table.add_column(Text(first), no_wrap=True, overflow="fold")
+    table = Table(title=plain(title), title_justify="left", caption_justify="left", header_style="bold")
+    table.add_column(plain(first), no_wrap=True, overflow="fold")
     for column in columns:
-        table.add_column(Text(column), justify="right", overflow="fold")
+        table.add_column(plain(column), justify="right", overflow="fold")
     return table
 
 
 def add_row(table: Table, *cells: str, style: str | None = None, end_section: bool = False) -> None:
     """One row, the first cell its name."""
-    table.add_row(*(Text(cell) for cell in cells), style=style, end_section=end_section)
+    table.add_row(*(plain(cell) for cell in cells), style=style, end_section=end_section)
 
 
 def number(value: float | None, decimals: int, scale: float = 1) -> str:

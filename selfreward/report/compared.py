@@ -5,9 +5,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from selfreward.report.cells import add_row, estimate, new_table, number, widen
+from selfreward.report.cells import add_row, estimate, new_table, number, plain, widen
 
 _TITLES = {
     "score": ("Score of the answers, 0 to 5", 2),
@@ -25,9 +24,9 @@ def render_comparison(found: Mapping[str, Any], console: Console) -> None:
             console.print(_figure(figure, found["figures"][figure], names, found["models"]))
             console.print()
     for line in found["differs"]:
-        console.print(Text(f"Measured differently: {line}", "yellow"))
+        console.print(plain(f"Measured differently: {line}", "yellow"))
     over = "of several runs over their seeds (Student's), of one over prompts or ranked sets"
-    console.print(Text(f"± is half the width of the 95 % interval: {over}; the intervals are in --json.", "dim"))
+    console.print(plain(f"± is half the width of the 95 % interval: {over}; the intervals are in --json.", "dim"))
 
 
 def _figure(figure: str, part: Mapping[str, Any], names: list[str], all_models: list[str]) -> Table:

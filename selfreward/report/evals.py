@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
-from selfreward.report.cells import NOTHING, add_row, new_table, number, widen
+from selfreward.report.cells import NOTHING, add_row, new_table, number, plain, widen
 from selfreward.report.paper_figures import ALPACA_EVAL, HEAD_TO_HEAD
 
 
@@ -134,7 +133,7 @@ def _show(console: Console, title: str, columns: Sequence[str], rows: Sequence[S
 
 def _say(console: Console, *lines: str) -> None:
     for line in lines:
-        console.print(Text(line), soft_wrap=True)
+        console.print(plain(line), soft_wrap=True)
 
 
 def _share(found: Mapping[str, Any]) -> str:

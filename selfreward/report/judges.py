@@ -5,9 +5,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from selfreward.report.cells import NOTHING, add_row, estimate, metric_name, new_table, of_metric, widen
+from selfreward.report.cells import NOTHING, add_row, estimate, metric_name, new_table, of_metric, plain, widen
 from selfreward.report.paper_figures import MULTIPLE_CHOICE, REWARD_MODELLING
 from selfreward.statistics import METRICS
 
@@ -32,7 +31,7 @@ def render_reward_metrics(found: Mapping[str, Any], console: Console) -> None:
     add_row(
         table, "coverage %", estimate(found["coverage"], 1, 100), f"{found['coverage']['n']}", *[NOTHING] * len(models)
     )
-    table.caption = Text(
+    table.caption = plain(
         f"{_rules(found)}; {found['sets_used']} of {found['sets']} sets have two scored responses that people told apart, "
         f"{found['unscored']} of {found['responses']} responses have no score"
     )
@@ -47,9 +46,9 @@ def render_judges(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
     for row in rows:
         if row["truth"] == rows[0]["truth"]:
             for alarm in row["health"]["alarms"]:
-                console.print(Text(f"Judge {' '.join(_way(row))}: {alarm}.", "yellow"))
+                console.print(plain(f"Judge {' '.join(_way(row))}: {alarm}.", "yellow"))
     if len({row["sets_digest"] for row in rows}) > 1:
-        console.print(Text("Not all were measured on the same sets: their differences are not paired.", "yellow"))
+        console.print(plain("Not all were measured on the same sets: their differences are not paired.", "yellow"))
 
 
 def _judges(rows: Sequence[Mapping[str, Any]], truth: str) -> Table:
@@ -63,7 +62,7 @@ def _judges(rows: Sequence[Mapping[str, Any]], truth: str) -> Table:
         metrics = [of_metric(name, papers[name]) for name in METRICS]
         add_row(table, f"paper: {model}", template, "votes", "3", *metrics, NOTHING, NOTHING, style="dim")
     sets = " or ".join(dict.fromkeys(f"{row['sets_used']} of {row['sets']}" for row in rows))
-    table.caption = Text(
+    table.caption = plain(
         f"{_rules(rows[0])}; {sets} sets used; readable: of the votes; scored: of the responses of a set"
     )
     return table

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
-from selfreward.report.cells import add_row, estimate, new_table, number, widen
+from selfreward.report.cells import add_row, estimate, new_table, number, plain, widen
 from selfreward.report.paper_figures import HUMAN
 
 _SHARES = ("win", "tie", "lose")
@@ -25,13 +24,13 @@ def render_people(found: Mapping[str, Any], console: Console) -> None:
     for model, paper in HUMAN.items():
         net = number(paper[0] - paper[2], 1)
         add_row(table, f"paper: {model} v sft", "50", *(number(share, 1) for share in paper), net, style="dim")
-    table.caption = Text(
+    table.caption = plain(
         f"% of pairs; {found['identical']} identical and {found['no_majority']} without a majority count as ties, "
         f"{found['unanswered']} without an answer are left out"
     )
     console.print(table)
     if found["fleiss_kappa"] is not None:
         agreed = number(found["fleiss_kappa"], 2)
-        console.print(Text(f"Fleiss' kappa {agreed}, over the {found['answered_by_all']} pairs that all answered."))
+        console.print(plain(f"Fleiss' kappa {agreed}, over the {found['answered_by_all']} pairs that all answered."))
     for two, kappa in found["cohen_kappa"].items():
-        console.print(Text(f"Cohen's kappa of {two}: {number(kappa, 2)}."))
+        console.print(plain(f"Cohen's kappa of {two}: {number(kappa, 2)}."))

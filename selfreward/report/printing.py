@@ -1,13 +1,13 @@
-"""The tables of a run on a terminal. Every text is put in as plain text: what a model wrote is never read as markup."""
+"""The tables of a run on a terminal. Every text is put in as plain text: what a model wrote is never read as markup,
+nor by the terminal."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from selfreward.report.cells import NOTHING, add_row, estimate, metric_name, new_table, number, of_metric, widen
+from selfreward.report.cells import NOTHING, add_row, estimate, metric_name, new_table, number, of_metric, plain, widen
 from selfreward.statistics import METRICS, TIE_POLICIES
 
 _WHOLE_SCORES = range(6)  # points
@@ -16,7 +16,6 @@ _WHOLE_SCORES = range(6)  # points
 def render(tables: Mapping[str, Any], console: Console) -> None:
     """Prints the tables that hold anything, the summary first. A console that is no terminal is made WIDTH wide."""
     widen(console)
-    console.print(Text(f"Run {tables['run']}", style="bold"))
     makers: tuple[Callable[[Mapping[str, Any]], list[Table]], ...] = (
         _summary,
         _head_to_head,
@@ -28,24 +27,27 @@ def render(tables: Mapping[str, Any], console: Console) -> None:
         _time,
     )
     shown = [table for make in makers for table in make(tables) if table.row_count]
+    console.print(plain(f"Run {tables['run']}", style="bold"))
     for table in shown:
         console.print()
         console.print(table)
     console.print()
     if any(tables[name] for name in ("capability", "head_to_head", "reward_modelling", "judge_health")):
-        console.print(Text("± is half the width of the 95 % interval; the intervals themselves are in --json.", "dim"))
+        console.print(plain("± is half the width of the 95 % interval; the intervals themselves are in --json.", "dim"))
     if tables["not_evaluated"]:
-        console.print(Text(f"Not measured yet: {', '.join(tables['not_evaluated'])}.", "yellow"))
+        console.print(plain(f"Not measured yet: {', '.join(tables['not_evaluated'])}.", "yellow"))
     if not shown:
-        console.print(Text("Nothing has been measured yet.", "yellow"))
+        console.print(plain("Nothing has been measured yet.", "yellow"))
     for model, health in tables["judge_health"].items():
         for alarm in health.get("alarms") or []:
-            console.print(Text(f"Judge {model}: {alarm}.", "yellow"))
+            console.print(plain(f"Judge {model}: {alarm}.", "yellow"))
+    for alarm in tables["alarms"]:
+        console.print(plain(f"Alarm {alarm.get('model')}: {alarm.get('said')} (guards.{alarm['guard']}).", "yellow"))
     if torn := tables["torn"]:
         files = ", ".join(sorted({line["file"] for line in torn}))
-        console.print(Text(f"Torn by a kill, cut off and made again: {len(torn)} lines ({files}).", "yellow"))
+        console.print(plain(f"Torn by a kill, cut off and made again: {len(torn)} lines ({files}).", "yellow"))
     for problem in tables["problems"]:
-        console.print(Text(f"Left out: {problem}", "red"))
+        console.print(plain(f"Left out: {problem}", "red"))
 
 
 def _summary(tables: Mapping[str, Any]) -> list[Table]:
@@ -69,7 +71,7 @@ def _summary(tables: Mapping[str, Any]) -> list[Table]:
             estimate(row["judge_pairwise_accuracy"], 1, 100),
             estimate(row["length_words"], 1),
         )
-    table.caption = Text(
+    table.caption = plain(
         "score: points of the answers; perfect: answers with all five; v sft: answers with more, as many, fewer points "
         f"than those of the baseline, net = win - lose; judge right: pairs of responses it orders as {_judge_of(truth)}, "
         "ties worth half (50 is chance); words: length of the answers"

@@ -29,7 +29,8 @@ def tables(folder: Path) -> Table:
     `seeds` has what was read, left out and used, by part (ift, ranked, evaluation, eft).
     `summary` has a row for each measured model, with None for what is missing. `capability`, `judge_health`, `counts`
     and `lines` are by model; `by_family`, `by_complexity` and `by_point` by group, then model; `reward_modelling` by
-    truth, tie policy, metric, then model; `head_to_head`, `time` and `torn`, the lines that kills had torn, are lists.
+    truth, tie policy, metric, then model; `head_to_head`, `alarms`, `time` and `torn`, the lines that kills had torn, are
+    lists.
     """
     if not folder.is_dir():
         raise BadInput("no such run", folder, "start one with: selfreward run micro")
@@ -59,6 +60,7 @@ def tables(folder: Path) -> Table:
             if (found := _counts(folder, model, evaluations[model], trained.get(model, {}), problems))
         },
         "lines": {model: lines for model in models if (lines := _lines(folder / model))},
+        "alarms": _alarms(metrics),
         "time": _time(metrics),
         "torn": [{"file": line["torn"], "bytes": line.get("bytes")} for line in metrics if "torn" in line],
         "problems": problems,
@@ -81,14 +83,10 @@ def _json(path: Path, problems: list[str]) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        found = store.read_json(path)
+        return store.read_json(path)
     except BadInput as error:
         problems.append(str(error))
         return {}
-    if not isinstance(found, dict):
-        problems.append(f"{path}: not a JSON object")
-        return {}
-    return found
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -217,6 +215,11 @@ def _metrics(path: Path, problems: list[str]) -> list[Table]:
     except BadInput as error:
         problems.append(str(error))
         return []
+
+
+def _alarms(metrics: list[Table]) -> list[Table]:
+    """What the guards of the run had to say: of each model and guard, the last."""
+    return list({(line.get("model"), line["guard"]): line for line in metrics if "guard" in line}.values())
 
 
 def _time(metrics: list[Table]) -> list[Table]:

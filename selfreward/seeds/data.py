@@ -1,5 +1,6 @@
 """The seeds of people's data: which source gives which part, what is held out, and that no two parts share a prompt."""
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -69,7 +70,7 @@ def part_sources(settings: Settings) -> dict[str, Source]:
     sources: dict[str, Source] = {}
     if settings.source:
         sources = {"ift": settings.source, "ranked": settings.source}
-        folder = Path(settings.source.path).expanduser()
+        folder = Path(os.path.expanduser(settings.source.path))
         files = {"ift": IFT_FILE, "ranked": RANKED_FILE, "evaluation": EVAL_SEED_FILE}
         if any((folder / files[part]).is_file() for part in sources):  # any data set may have an eval.jsonl
             for name in files.values():

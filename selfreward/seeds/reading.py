@@ -50,7 +50,7 @@ def read(source: Source, bad_lines: Literal["error", "skip"]) -> Read:
                 raise BadInput(f"bad line: {fault}", raw.place, "mend it, or set seeds.bad_lines=skip") from None
             counts["bad_lines"] += 1
     if name is None or not checked:
-        raise BadInput(f"none of its {counts['rows']} rows can be used", source.path)
+        raise BadInput(f"none of its {counts['rows']} rows can be used", source.path, "give data that have some")
     if source.language and not FORMS[name].has_language:
         raise BadInput(f"a language is asked for, data of the form {name} name none", source.path, "leave it out")
     found: list[Example | RankedSet] = []

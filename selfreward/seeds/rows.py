@@ -18,6 +18,7 @@ from selfreward.recipe import Source
 
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _OF_A_FILE = (".jsonl", ".ndjson", ".json", ".parquet", ".gz")  # a mistyped file name must not be asked of the hub
+_AGAIN = "write or fetch the file again"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class RawRow:
 
 def rows(source: Source) -> Iterator[RawRow]:
     """Every row of a source, in its order. BadInput where it cannot be opened or read, or is told what it has no use for."""
-    path = Path(source.path).expanduser()
+    path = Path(os.path.expanduser(source.path))
     if not path.exists():
         if _is_hub_name(source.path):
             return _data_set(source, source.path)
@@ -66,7 +67,7 @@ def _bytes(path: Path) -> Iterator[bytes]:
         with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
             yield from file
     except (OSError, EOFError, zlib.error) as error:
-        raise BadInput(f"cannot be read: {getattr(error, 'strerror', None) or error}", path) from None
+        raise BadInput(f"cannot be read: {getattr(error, 'strerror', None) or error}", path, _AGAIN) from None
 
 
 def _json_lines(path: Path) -> Iterator[RawRow]:
@@ -98,7 +99,7 @@ def _parquet(path: Path) -> Iterator[RawRow]:
                 number += 1
                 yield RawRow(f"{path}: row {number}", values)
     except (pyarrow.ArrowException, OSError) as error:
-        raise BadInput(f"not a Parquet file that can be read: {_first_line(error)}", path) from None
+        raise BadInput(f"not a Parquet file that can be read: {_first_line(error)}", path, _AGAIN) from None
 
 
 def _data_set(source: Source, path: str) -> Iterator[RawRow]:

@@ -43,8 +43,10 @@ from selfreward.store.run import (
     SEED_FOLDER,
     STAMP_FILE,
     RunFolder,
+    base_model,
     model_name,
     open_run,
+    template_of,
 )
 
 __all__ = [
@@ -81,6 +83,7 @@ __all__ = [
     "RunFolder",
     "Sealed",
     "append",
+    "base_model",
     "fill",
     "json_text",
     "model_name",
@@ -92,6 +95,7 @@ __all__ = [
     "saving",
     "seal",
     "stream",
+    "template_of",
     "write_json",
     "write_once",
     "write_text",

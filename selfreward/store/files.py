@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from selfreward.errors import BadInput, StageFailed
 from selfreward.records import Record
+from selfreward.text import whole
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
@@ -71,9 +73,11 @@ def _write(path: Path, parts: Iterable[bytes]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers of numpy and torch as Python's, and those that JSON has no word for (nan, inf) as null."""
+    """Numbers of numpy and torch as Python's, and those that JSON has no word for (nan, inf) as null; texts `whole`."""
     if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {whole(str(key)): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, str):
+        return whole(value)
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     if hasattr(value, "item"):
@@ -91,14 +95,17 @@ def json_text(value: Any) -> str:
     return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read_json(path: Path) -> Any:
-    """What a JSON file says; BadInput where it is missing or damaged."""
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a JSON file of ours holds; BadInput where it is missing or damaged."""
     try:
-        return json.loads(path.read_bytes())
+        value = json.loads(path.read_bytes())
     except OSError as error:
         raise BadInput(f"cannot be read: {error.strerror}", path) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"not JSON: {error}", path, "delete the file to have it made again") from None
+    if not isinstance(value, dict):
+        raise BadInput("not a JSON object", path, "delete the file to have it made again")
+    return value
 
 
 def parsed(path: Path, parse: Callable[[bytes], T], kind: str) -> Iterator[tuple[int, T]]:
@@ -130,6 +137,24 @@ def _fault(error: ValueError) -> str:
     fault = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in fault["loc"])
     return f"{place + ': ' if place else ''}{fault['msg']}"
+
+
+def _line(record: Record) -> str:
+    """A record as a line of JSON. A lone surrogate, which UTF-8 cannot write, is escaped, and everything beside it."""
+    try:
+        return record.model_dump_json()
+    except PydanticSerializationError:
+        return json.dumps(record.model_dump())
+
+
+def read_record(record_type: type[R], line: bytes) -> R:
+    """The record of a line; pydantic's own reader of JSON refuses lone surrogates."""
+    try:
+        return record_type.model_validate_json(line)
+    except ValidationError:
+        if b"\\ud" not in line.lower():
+            raise
+        return record_type.model_validate(json.loads(line))
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -206,7 +231,7 @@ def append(path: Path, records: Sequence[Record]) -> list[int]:
 
     Returns where their lines begin.
     """
-    return _append(path, [record.model_dump_json() for record in records])[0]
+    return _append(path, [_line(record) for record in records])[0]
 
 
 def write_once(path: Path, records: Sequence[R]) -> Sequence[R]:
@@ -215,7 +240,7 @@ def write_once(path: Path, records: Sequence[R]) -> Sequence[R]:
     For what is a function of files that were there before: a run that goes on makes it again and checks itself. Returns
     `records`; StageFailed where the file says something else.
     """
-    lines = (f"{record.model_dump_json()}\n".encode() for record in records)
+    lines = (f"{_line(record)}\n".encode() for record in records)
     if not path.exists():
         _write(path, lines)
         return records

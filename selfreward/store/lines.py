@@ -1,12 +1,13 @@
 """The records of a file as a sequence that is read when it is asked for, so that a file may be larger than the memory."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar, overload
 
 from selfreward.errors import StageFailed
 from selfreward.records import Record
-from selfreward.store.files import parsed
+from selfreward.store.files import parsed, read_record
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
@@ -46,7 +47,7 @@ class Lines(Lazy[R], Generic[R]):
             self._file = self.path.open("rb")
         self._file.seek(int(self._begins[place]))
         try:
-            return self.record_type.model_validate_json(self._file.readline())
+            return read_record(self.record_type, self._file.readline())
         except ValueError as error:
             raise StageFailed(f"was changed while it was in use: {error}", self.path) from None
 
@@ -57,7 +58,7 @@ class Lines(Lazy[R], Generic[R]):
 
 def stream(path: Path, record_type: type[R]) -> Iterator[R]:
     """The records of a file one by one. A torn last line is left out; any other damage is BadInput with file:line."""
-    return (record for _, record in parsed(path, record_type.model_validate_json, record_type.__name__))
+    return (record for _, record in parsed(path, partial(read_record, record_type), record_type.__name__))
 
 
 def read(path: Path, record_type: type[R]) -> list[R]:
@@ -75,7 +76,7 @@ def index(path: Path, record_type: type[R]) -> tuple[Any, Any]:
 
     hashes, begins = bytearray(), bytearray()
     if path.exists():
-        for begin, record in parsed(path, record_type.model_validate_json, record_type.__name__):
+        for begin, record in parsed(path, partial(read_record, record_type), record_type.__name__):
             hashes += hash(id_of(record)).to_bytes(8, "little", signed=True)
             begins += begin.to_bytes(8, "little", signed=True)
     return np.frombuffer(hashes, "<i8"), np.frombuffer(begins, "<i8")

@@ -55,6 +55,7 @@ FREE_TO_CHANGE = (
     "training.device_batch:",
     "training.launcher:",
     "training.config:",
+    "guards.",
     *(
         f"{engine}.{name}:"
         for engine in ("engine", "judge.engine")
@@ -97,8 +98,9 @@ class RunFolder:
 
     def recipe(self) -> Recipe:
         """The recipe the run was started with; BadInput where this is no run folder."""
-        if not self.path.exists():
-            raise BadInput("no such run", self.path, "start one with: selfreward run micro")
+        if not self.path.is_dir():
+            what = "is a file, a run is a folder" if self.path.exists() else "no such run"
+            raise BadInput(what, self.path, "start one with: selfreward run micro")
         return load_recipe(self.path / "")
 
     def models(self) -> list[str]:
@@ -139,7 +141,7 @@ def base_model(recipe: Recipe, run: Path) -> str:
     return resolve_model(recipe.model, revision, recipe.engine.trust_remote_code)
 
 
-def _template_of(recipe: Recipe, model: str) -> str | None:
+def template_of(recipe: Recipe, model: str) -> str | None:
     """The chat template that M0 has to be given; BadInput where it needs one and the recipe names none, or has its own."""
     name, has_one = recipe.chat.template, has_chat_template(model)
     if name is None and not has_one:
@@ -191,7 +193,8 @@ def _same_recipe(path: Path, recipe: Recipe) -> None:
 
 def _attempts(path: Path) -> list[int]:
     """The numbers of a run's launches so far."""
-    return [int(entry.name.removeprefix("attempt_")) for entry in (path / LOGS_FOLDER).glob("attempt_[0-9]*")]
+    numbers = (entry.name.removeprefix("attempt_") for entry in (path / LOGS_FOLDER).glob("attempt_[0-9]*"))
+    return [int(number) for number in numbers if number.isdecimal()]
 
 
 def _attempt(path: Path, number: int) -> Path:
@@ -209,7 +212,7 @@ def _next_attempt(path: Path) -> Path:
 @contextmanager
 def _logging_to(file: Path) -> Iterator[None]:
     """What libraries log and warn goes to a file while the run works, and the traceback that ends it."""
-    handler = logging.FileHandler(file)
+    handler = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.captureWarnings(True)
     logging.getLogger().addHandler(handler)
@@ -235,7 +238,7 @@ def open_run(path: str | Path, recipe: Recipe, command: Sequence[str] | None = N
     run = RunFolder(path)
     _check_usable(run.path)
     model = base_model(recipe, run.path)
-    template = _template_of(recipe, model)
+    template = template_of(recipe, model)
     try:
         run.path.mkdir(parents=True, exist_ok=True)
         (run.path / LOCK_FILE).touch()

@@ -35,7 +35,9 @@ def render(kind: Kind, template: str, **fields: object) -> str:
     """
     try:
         return _compiled(kind, source(kind, template), template).render(**fields)
-    except TemplateError as error:
+    except BadInput:
+        raise
+    except Exception as error:  # a template can divide by zero, add a number to a text, go round for ever
         raise BadInput(f"cannot be filled in: {error}", template, "mend the template") from error
 
 
@@ -44,7 +46,7 @@ def beginning(template: str, kind: Kind = "judge") -> str | None:
     compiled = _compiled(kind, source(kind, template), template)
     try:
         begin = getattr(compiled.make_module(dict.fromkeys(FIELDS[kind], "")), "begin", None)
-    except TemplateError as error:
+    except Exception as error:
         raise BadInput(f"cannot be filled in: {error}", template, "mend the template") from error
     return None if begin is None else str(begin)
 
@@ -64,7 +66,7 @@ def source(kind: Kind, template: str) -> str:
         return (resources.files("selfreward.templates") / kind / (template + SUFFIX)).read_text(encoding="utf-8")
     try:
         return Path(template).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # not there, not text, no name that a file can have
         todo = f"give a text file or a shipped template: {', '.join(template_names(kind))}"
         raise BadInput(f"cannot be read as a template: {error}", template, todo) from error
 
@@ -80,5 +82,6 @@ def _compiled(kind: Kind, source: str, name: str) -> Template:
             said = ", ".join(sorted(used)) or "nothing"
             raise BadInput(f"a {kind} template uses {wanted}, this one {said}", name, "mend the template")
         return environment.from_string(source)
-    except TemplateError as error:
-        raise BadInput(f"not a jinja2 template: {error}", name, "mend the template") from error
+    except (TemplateError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise BadInput(f"not a jinja2 template: {reason}", name, "mend the template") from error

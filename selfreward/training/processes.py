@@ -24,7 +24,7 @@ KNOWN = ("MULTI_GPU", *SPLIT)  # accelerate starts a single process for MULTI_CP
 def config_file(training: Training) -> Path:
     """The accelerate configuration that `training.config` names; BadInput where there is none."""
     shipped = {file.stem: file for file in CONFIGS.glob("*.yaml")}
-    path = shipped.get(training.config, Path(training.config).expanduser())
+    path = shipped.get(training.config, Path(os.path.expanduser(training.config)))
     if not path.is_file():
         raise BadInput(
             f"no such configuration: {training.config}", WHERE, f"{nearest(training.config, shipped)} Or name a file"
@@ -38,7 +38,7 @@ def read_config(training: Training) -> dict[str, Any]:
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadInput(f"cannot be read: {error}", path) from None
+        raise BadInput(f"cannot be read: {' '.join(str(error).split())}", path, "mend the file") from None
     kind = config.get("distributed_type") if isinstance(config, dict) else None
     if kind not in KNOWN:
         raise BadInput(f"its distributed_type is {kind}", path, f"choose from: {', '.join(KNOWN)}")

@@ -7,15 +7,17 @@ finished model is never trained again.
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from selfreward.chat import load_tokenizer
 from selfreward.errors import StageFailed
+from selfreward.guards import sound, training_alarms
 from selfreward.memory import free_memory, with_less
 from selfreward.progress import Progress
 from selfreward.recipe import Recipe
 from selfreward.records import Lesson, digest
 from selfreward.stamp import weight_hashes
-from selfreward.store import MODEL_FOLDER
+from selfreward.store import COUNTS_FILE, MODEL_FOLDER
 from selfreward.training.launch import launch
 from selfreward.training.order import Order, Rows
 from selfreward.training.processes import check_processes, distributed_type
@@ -40,8 +42,8 @@ def train(
     of its rows are on a device at once. Same lesson, settings and seed: same weights to the bit on one machine.
     Processes that `recipe.training` asks for write to `logs`, or to the model's folder. Raises StageFailed when there is
     nothing to train on, when DPO's first loss is not ln 2 although `start` is `reference`, when the loss or the weights
-    are not finite, and when a process ends; BadInput where this process is itself one of several, which would each train
-    alone.
+    are not finite, when a guard of the recipe's stops it, and when a process ends; BadInput where this process is itself
+    one of several, which would each train alone.
     """
     finished = folder / MODEL_FOLDER
     if not finished.exists():
@@ -59,8 +61,17 @@ def _make(
     """Makes the model folder."""
     check_processes(recipe)
 
-    def log_training(**scalars: object) -> None:
+    first_loss: float | None = None
+    sounded: set[str] = set()
+
+    def log_training(**scalars: Any) -> None:
+        nonlocal first_loss
         log(model=folder.name, method=lesson.method, **scalars)
+        if "loss" in scalars:
+            first_loss = scalars["loss"] if first_loss is None else first_loss
+            alarms = training_alarms(scalars, first_loss, recipe.dpo.beta, recipe.guards)
+            sound([a for a in alarms if a.guard not in sounded], recipe.guards, folder.name, log)
+            sounded.update(alarm.guard for alarm in alarms)
 
     with quiet_libraries():
         rows = _rows(lesson, models, folder, recipe, log_training)
@@ -82,7 +93,8 @@ def _rows(lesson: Lesson, models: Callable[[int], str], folder: Path, recipe: Re
     num_records = len(lesson.examples) + len(lesson.pairs)
     if not rows:
         what = f"none of {num_records} {lesson.method} rows has at most {limit} tokens"
-        raise StageFailed(what if num_records else "the lesson is empty", f"training {folder.name}")
+        todo = f"see {COUNTS_FILE} beside it for what was dropped" if num_records == 0 else "raise max_tokens"
+        raise StageFailed(what if num_records else "the lesson is empty", f"training {folder.name}", todo)
     log(num_rows=len(rows), num_dropped=num_records - len(rows), num_steps=shared.num_steps(len(rows), settings))
     return rows
 

@@ -14,7 +14,6 @@ import torch
 from accelerate.utils import broadcast_object_list
 from transformers import (
     AutoConfig,
-    AutoModelForCausalLM,
     PrinterCallback,
     TrainerCallback,
     TrainerControl,
@@ -26,10 +25,11 @@ from trl.trainer import utils
 from selfreward.errors import BadInput, StageFailed
 from selfreward.recipe import Dpo, Sft, Training
 from selfreward.training.data import LikeLengths, filler, row_length
+from selfreward.weights import load_weights
 
 CHECKPOINT_EVERY_S = 600.0  # what a killed training owes at most; the micro default is done long before
 LOGGED = ("loss", "learning_rate", "grad_norm", "epoch", "rewards/accuracies", "rewards/margins",
-          "logps/chosen", "logps/rejected")  # fmt: skip
+          "rewards/chosen", "rewards/rejected", "logps/chosen", "logps/rejected")  # fmt: skip
 # Where it has others too: OPT's `dropout` is 0.1 unless it is set, whatever a recipe says.
 DROPOUT_FIELDS = ("attention_dropout", "attn_pdrop", "resid_pdrop", "embd_pdrop", "residual_dropout",
                   "hidden_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "resid_dropout",
@@ -49,7 +49,7 @@ def load_model(
     Weights that are trained want float32: autocast computes in less on a GPU, but a step of 1e-6 would be rounded away.
     `dtype` and `quantization` are for weights that stay as they are. Llama, Mistral and Qwen have `attention_dropout`
     only; GPT-2 has residual, embedding and attention dropout. Raises StageFailed when a dropout is asked of an
-    architecture that has none.
+    architecture that has none, BadInput as `load_weights`.
     """
     config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     fields = dropout_fields(config)
@@ -58,15 +58,13 @@ def load_model(
         raise StageFailed(what, folder, "set dropout: 0 in the recipe")
     for name in fields:
         setattr(config, name, dropout)
-    return AutoModelForCausalLM.from_pretrained(
+    return load_weights(
         folder,
         config=config,
         dtype=dtype,
         quantization_config=quantization,
         device_map=device_map,
-        use_safetensors=True,
         trust_remote_code=trust_remote_code,
-        local_files_only=True,
     )
 
 

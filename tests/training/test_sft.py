@@ -241,6 +241,12 @@ def test_weights_that_blow_up_are_not_saved(taught: Any, tmp_path: Path) -> None
     assert not (tmp_path / "m1" / "model").exists()
 
 
+def test_a_loss_that_explodes_ends_the_training_where_the_guard_says_so(taught: Any, tmp_path: Path) -> None:
+    with pytest.raises(StageFailed, match=r"^m1: the loss is .* at first; .*guards\.loss\.action=warn"):
+        taught(lr=1.0)
+    assert not (tmp_path / "m1" / "model").exists()
+
+
 def test_several_processes_are_refused_rather_than_each_trained_alone(
     taught: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
