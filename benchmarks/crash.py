@@ -103,7 +103,7 @@ class Crash:
         while True:
             job: Job = {"asked": str(asked)}
             if found["kills"] < kills:
-                part = rng.uniform(0.02, 0.4)  # of a whole run: most launches end early in one that is half done
+                part = rng.uniform(0.01, 0.2)  # of a whole run, so that one run is killed many times
                 if rng.random() < 0.5:
                     job["kill_after_s"] = part * self.seconds
                 else:
