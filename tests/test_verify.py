@@ -259,6 +259,8 @@ def test_the_command_says_it_in_words_and_ends_with_3(run: Path, tmp_path: Path)
     done = CliRunner().invoke(app, ["verify", str(run)])
     assert done.exit_code == 3
     assert "WRONG: " in done.stdout and "1 files: notes.txt" in done.stdout
+    (run / "m2" / store.JUDGEMENTS_FILE).write_text('{"id": "\\u001b[31mred"}\n')
+    assert "\x1b" not in CliRunner().invoke(app, ["verify", str(run)]).stdout
     done = CliRunner().invoke(app, ["verify", str(run), "--json"])
     assert done.exit_code == 3 and json.loads(done.stdout)["problems"]
     assert CliRunner().invoke(app, ["verify", str(tmp_path / "none")]).exit_code == 2

@@ -34,7 +34,7 @@ def read_manifest(run: Path) -> dict[str, Sealed]:
     try:
         return {name: Sealed.model_validate(value) for name, value in found.items()}
     except (AttributeError, ValidationError):
-        raise BadInput("not a manifest of a run", path, "see what `selfreward verify` says without it") from None
+        raise BadInput("not a manifest of a run", path, "delete it to have it made again") from None
 
 
 def seal(run: Path, *names: str) -> None:
