@@ -22,9 +22,9 @@ from selfreward.recipe import EngineOptions, load_recipe
 pytestmark = pytest.mark.integration
 
 SMALL = {
-    "rounds": 1, "seeds.num_ift": 24, "seeds.num_eft_prompts": 8, "eft.attempts": 4, "prompts.num": 12, "sft.epochs": 1,
-    "sft.batch": 16, "sft.dropout": 0, "dpo.batch": 4, "dpo.epochs": 1, "responses.num_samples": 3, "evaluation.num_prompts": 4,
-    "evaluation.num_ranked_sets": 3, "evaluation.num_samples": 1, "engine.batch_size": 16,
+    "rounds": 1, "seeds.num_ift": 24, "seeds.num_eft_prompts": 8, "eft.attempts": 4, "eft.min_words": 0, "prompts.num": 12,
+    "sft.epochs": 1, "sft.batch": 16, "sft.dropout": 0, "dpo.batch": 4, "dpo.epochs": 1, "responses.num_samples": 3,
+    "evaluation.num_prompts": 4, "evaluation.num_ranked_sets": 3, "evaluation.num_samples": 1, "engine.batch_size": 16,
     "engine.device": "cpu", "engine.threads": 1,
 }  # fmt: skip
 ON_RAY = {
@@ -75,7 +75,7 @@ def usage(folder: Path, name: str) -> int:
 def test_a_run_on_a_cluster_is_the_run_of_one_process_even_if_a_replica_is_killed_while_it_judges(
     machines: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Records to the byte, weights to 1e-5: two processes that train add gradients in another order.
+    """Records to the byte, weights to 1e-4: two processes add gradients in another order, and Adam scales up what is small.
 
     Without dropout, since each process draws its own.
     """
@@ -107,7 +107,7 @@ def test_a_run_on_a_cluster_is_the_run_of_one_process_even_if_a_replica_is_kille
     for name in ("sft", "m1", "m2"):
         ours, theirs = (load_file(folder / name / "model" / "model.safetensors") for folder in (cluster, alone))
         for part, values in theirs.items():
-            assert_close(ours[part], values, rtol=0, atol=1e-5)
+            assert_close(ours[part], values, rtol=0, atol=1e-4)
 
 
 def test_a_machine_that_is_lost_takes_no_answer_with_it(machines: Any, tiny_model: Path) -> None:
@@ -122,9 +122,10 @@ def test_a_machine_that_is_lost_takes_no_answer_with_it(machines: Any, tiny_mode
         deadline = time.monotonic() + 120
         while engine.usage()["loaded"] < 3 and time.monotonic() < deadline:
             assert engine.generate(asked[:3], sampling) == expected[:3]
-        lost = threading.Timer(0.2, machines.remove_node, [machines.list_all_nodes()[-1], False])
+        lost = threading.Thread(target=machines.remove_node, args=(machines.list_all_nodes()[-1], False))
         lost.start()
-        assert engine.generate(asked, sampling) == expected
+        while engine.usage()["deaths"] < 1 and time.monotonic() < deadline:  # how soon Ray knows is not ours to say
+            assert engine.generate(asked, sampling) == expected
         lost.join()
         assert engine.generate(asked, sampling) == expected
         assert engine.usage()["deaths"] == 1

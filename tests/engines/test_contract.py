@@ -166,7 +166,7 @@ def test_probabilities_are_of_all_tokens_there_are_and_in_order(engine: Engine) 
     items = [(request.prompt, "score ") for request in requests()]
     found = engine.score_tokens(items, ["3", "4"])
     for probs, (other,) in zip(found, [engine.score_tokens([item], ["3", "4"]) for item in items], strict=True):
-        assert probs == pytest.approx(other)
+        assert probs == pytest.approx(other, rel=1e-5)  # alone and in a batch a product adds up in another order
         assert probs is not None and all(p >= 0 for p in probs) and 0 < sum(probs) < 1
     assert engine.score_tokens(items, ["4", "3"])[0] == pytest.approx((found[0] or ())[::-1])
 
