@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-all check docs clean
+.PHONY: help quickstart test test-all check audit docs clean
 
 help: ## name the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -27,12 +27,17 @@ check: .venv/dev.stamp ## lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+audit: .venv-audit/stamp ## look for known weaknesses of the tested packages; build/sbom.json lists them
+	mkdir -p build
+	.venv-audit/bin/cyclonedx-py requirements constraints.txt --output-reproducible -o build/sbom.json
+	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
 docs: .venv/dev.stamp ## write the documents that are made from code
 	$(BIN)/selfreward recipes schema > docs/recipe.schema.json
 	$(BIN)/python benchmarks/tables.py
 
 clean: ## remove the virtual environment and all caches, never a run
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-audit build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -49,4 +54,9 @@ clean: ## remove the virtual environment and all caches, never a run
 
 .venv/extras.stamp: .venv/dev.stamp
 	$(PIP) -e '.[serving,ray]'
+	@touch $@
+
+.venv-audit/stamp:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.10,<3' 'cyclonedx-bom>=7.5,<8'
 	@touch $@

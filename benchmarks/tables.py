@@ -18,8 +18,8 @@ from selfreward.store import read_json
 REPOSITORY = Path(__file__).parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results"
 DOCUMENTS = (
-    "README.md", "docs/micro-world.md", "docs/models.md", "docs/notebook.md", "docs/plan.md", "docs/servers.md",
-    "selfreward/micro/m0/README.md",
+    "README.md", "docs/micro-world.md", "docs/models.md", "docs/notebook.md", "docs/plan.md", "docs/reliability.md",
+    "docs/servers.md", "selfreward/micro/m0/README.md",
 )  # fmt: skip
 NAMES = {"sft": "SFT", "m1": "M1", "m2": "M2", "m3": "M3", "m4": "M4", "m5": "M5"}
 VARIANTS = {
@@ -210,6 +210,39 @@ def expected_score() -> str:
     return f"{said}\n\n" + table(header, rows)
 
 
+def crash() -> str:
+    found = read_json(RESULTS / "crash.json")
+    rows = [
+        ["SIGKILL", f"{found['kills']}, of {found['runs']} runs", f"{found['equal']} of {found['runs']} runs"],
+        *([name, "yes" if row["as_promised"] else "NO", "yes" if row["equal"] else "NO"]
+          for name, row in found["faults"].items()),
+    ]  # fmt: skip
+    said = (
+        f"Made twice: {found['made_twice']}. Made again after a kill: {found['made_again_at_most']} requests at most."
+    )
+    return f"{said}\n\n" + table(["", "times, or said what it should", "ended in the same files"], rows)
+
+
+def flaky_server() -> str:
+    found = read_json(RESULTS / "flaky_server.json")
+    faults = ", ".join(f"{name} {num}" for name, num in found["faults"].items())
+    rows = [[str(found[name]) for name in ("judgements", "calls", "retries", "lost", "wrong", "twice")]]
+    counted = table(["judgements", "calls", "of which again", "lost", "wrong", "there twice"], rows)
+    return f"Faults given: {faults}.\n\n{counted}"
+
+
+def store_scale() -> str:
+    rows = [
+        [
+            f"{int(num):,}", f"{1e6 * row['s_per_item']:.0f}", f"{row['peak_rss_bytes'] / 2**20:.0f}",
+            f"{row['file_bytes'] / 2**20:.0f}", f"{row['resume_scan_s']:.1f}",
+        ]
+        for num, row in read_json(RESULTS / "store_scale.json")["sizes"].items()
+    ]  # fmt: skip
+    header = ["responses", "us a response", "MiB of memory at most", "MiB of files", "s to go through them again"]
+    return table(header, rows)
+
+
 ITEMS = {"prompts": "an attempt", "responses": "a response", "judgements": "a vote"}  # in ms, and beyond local
 TABLES: dict[str, Callable[[], str]] = {
     "effect": effect,
@@ -225,12 +258,18 @@ TABLES: dict[str, Callable[[], str]] = {
     "engines": engines,
     "gpu": gpu,
     "expected_score": expected_score,
+    "crash": crash,
+    "flaky_server": flaky_server,
+    "store_scale": store_scale,
 }
 NOT_YET = (
     "plan",
     "engines",
     "gpu",
     "expected_score",
+    "crash",
+    "flaky_server",
+    "store_scale",
 )  # tables whose script may not have been run, of the script's name
 
 

@@ -8,10 +8,11 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, groupby
 from statistics import fmean
 
 from selfreward.errors import StageFailed
+from selfreward.pairing import by_prompt
 from selfreward.progress import Log
 from selfreward.recipe import Guards
 from selfreward.records import Judgement, Response
@@ -32,39 +33,44 @@ def judge_alarms(judgements: Sequence[Judgement], guards: Guards) -> list[Alarm]
 
     Shares of ties are means over prompts of each prompt's pairs of scored responses; nothing is said of what there is none of.
     """
-    votes = [vote.score for judgement in judgements for vote in judgement.votes]
-    readable = [score for score in votes if score is not None]
-    by_prompt: dict[str, list[float]] = {}
-    for judgement in judgements:
-        if judgement.score is not None:
-            by_prompt.setdefault(judgement.prompt_id, []).append(judgement.score)
-    scores = [score for group in by_prompt.values() for score in group]
-    ties = prompt_means([a == b for a, b in combinations(group, 2)] for group in by_prompt.values())
+    votes: Counter[float | None] = Counter()
+    scores: Counter[float] = Counter()
+    ties: list[float] = []  # of each prompt
+    for group in by_prompt(judgements):
+        votes.update(vote.score for judgement in group for vote in judgement.votes)
+        scored = [judgement.score for judgement in group if judgement.score is not None]
+        scores.update(scored)
+        ties += prompt_means([[a == b for a, b in combinations(scored, 2)]])
+    readable = {score: count for score, count in votes.items() if score is not None}
     alarms = []
-    if votes and (share := len(readable) / len(votes)) < guards.readable.limit:
+    if votes and (share := sum(readable.values()) / votes.total()) < guards.readable.limit:
         alarms.append(Alarm("readable", f"only {share:.0%} of the votes could be read", share))
     if ties and (share := fmean(ties)) > guards.ties.limit:
         alarms.append(Alarm("ties", f"{share:.0%} of the pairs of responses to a prompt are tied", share))
     if readable:
-        score, count = min(Counter(readable).items(), key=lambda item: (-item[1], item[0]))
-        if (share := count / len(readable)) > guards.one_score.limit:
+        score, count = min(readable.items(), key=lambda item: (-item[1], item[0]))
+        if (share := count / sum(readable.values())) > guards.one_score.limit:
             alarms.append(Alarm("one_score", f"{share:.0%} of the votes say {score:g}", share))
-    if scores and (bits := entropy(Counter(scores).values())) < guards.entropy.limit:
+    if scores and (bits := entropy(scores.values())) < guards.entropy.limit:
         alarms.append(Alarm("entropy", f"the scores tell little apart: their entropy is {bits:.2f} bits", bits))
     return alarms
 
 
 def response_alarms(responses: Sequence[Response], chars_before: float | None, guards: Guards) -> list[Alarm]:
-    """What is the matter with the responses of one round; `chars_before` is the mean length of those before, None for none."""
-    texts: dict[str, list[str]] = {}
-    for response in responses:
-        texts.setdefault(response.prompt_id, []).append(" ".join(response.text.split()))
+    """What is the matter with the responses of one round, those to one prompt in a row.
+
+    `chars_before` is the mean length of those before, None for none.
+    """
+    chars = repeated = 0
+    for _, group in groupby(responses, key=lambda response: response.prompt_id):
+        texts = [response.text for response in group]
+        chars += sum(map(len, texts))
+        repeated += len(texts) - len({" ".join(text.split()) for text in texts})
     alarms = []
     if chars_before and responses:
-        times = fmean(len(response.text) for response in responses) / chars_before
+        times = chars / len(responses) / chars_before
         if not 1 / guards.length.limit <= times <= guards.length.limit:
             alarms.append(Alarm("length", f"the responses are {times:.2g} times as long as those before", times))
-    repeated = sum(len(group) - len(set(group)) for group in texts.values())
     if responses and (share := repeated / len(responses)) > guards.duplicates.limit:
         what = f"{share:.0%} of the responses repeat another to their prompt"
         alarms.append(Alarm("duplicates", what, share))

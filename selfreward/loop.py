@@ -40,6 +40,7 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
     with open_run(folder, recipe) as run_folder, opened(recipe.engine, run_folder.log) as engines:
         progress.log = run_folder.log
         write_seeds(seeds, run_folder.folder(store.SEED_FOLDER))
+        run_folder.seal(*(f"{store.SEED_FOLDER}/{name}" for name in store.SEED_FILES))
 
         def model(k: int) -> str:
             return run_folder.model_path(model_name(k))
@@ -49,11 +50,13 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
             store.write_json(run_folder.folder(model_name(k)) / store.LESSON_FILE, lesson.summary())
             folder = run_folder.folder(model_name(k))
             train(lesson, model, folder, recipe, progress, run_folder.log, run_folder.attempt)
+            run_folder.seal(f"{folder.name}/{store.LESSON_FILE}", f"{folder.name}/{store.MODEL_FOLDER}")
 
         def measure(k: int) -> None:
             rivals = {model_name(j) for j in (-1, 1, k - 1) if j != 0 and -1 <= j < k}
             name = model_name(k)
             evaluate(name, model(k), run_folder.folder(name), sorted(rivals), recipe, seeds, engines, progress)
+            run_folder.seal(*(f"{name}/{file}" for file in store.EVAL_FILES))
 
         teach(-1, Lesson(method="sft", examples=tuple(seeds.ift), start=0))  # the SFT baseline, on IFT alone
         measure(-1)
@@ -64,6 +67,7 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
             round_ = Round(k, recipe, seeds, eft, run_folder.folder(model_name(k)), model, engines, progress)
             lesson = strategy(round_)
             store.write_json(round_.folder / store.COUNTS_FILE, round_.counts)
+            run_folder.seal(f"{model_name(k)}/{store.COUNTS_FILE}")
             teach(k, lesson)
             measure(k)
 
@@ -99,6 +103,8 @@ def eft_seed(
     store.write_once(folder / store.EFT_FILE, eft)
     counted = folder / store.COUNTS_FILE
     store.write_json(counted, {**(store.read_json(counted) if counted.exists() else {}), "eft": counts})
+    made = (store.EFT_JUDGEMENTS_FILE, store.EFT_FILE, store.COUNTS_FILE)
+    run_folder.seal(*(f"{store.SEED_FOLDER}/{name}" for name in made))
     if not eft:
         what = f"of {counts['sets']} ranked sets not one became a judgement to learn from; its counts say why"
         raise StageFailed(what, counted, "raise eft.attempts or eft.max_tokens, or do without: seeds.num_eft_prompts=0")

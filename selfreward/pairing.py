@@ -5,11 +5,17 @@ What the paper leaves open is settled here: ties among the highest are broken by
 order of the judgements can change.
 """
 
+from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import overload
+
+import numpy as np
 
 from selfreward.records import Example, Judgement, Pair, digest
+from selfreward.store import Lazy
 
 COUNTED = (
     "prompts",
@@ -24,11 +30,36 @@ COUNTED = (
 )
 
 
+class Pairs(Lazy[Pair]):
+    """Pairs that are put together when they are asked for; in memory are the places of their judgements."""
+
+    def __init__(self, judgements: Sequence[Judgement]) -> None:
+        self._judgements = judgements
+        self._chosen, self._rejected = array("q"), array("q")
+
+    def add(self, chosen: int, rejected: int) -> None:
+        """One more pair, by the places of its judgements."""
+        self._chosen.append(chosen)
+        self._rejected.append(rejected)
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    @overload
+    def __getitem__(self, place: int) -> Pair: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Pair]: ...
+    def __getitem__(self, place: int | slice) -> Pair | list[Pair]:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        return _pair(self._judgements[self._chosen[place]], self._judgements[self._rejected[place]])
+
+
 @dataclass(frozen=True)
 class Pairing:
     """The pairs, and how many prompts were dropped for which reason (keys are COUNTED)."""
 
-    pairs: list[Pair]
+    pairs: Sequence[Pair]
     counts: dict[str, int]
 
 
@@ -41,18 +72,20 @@ def best_vs_worst(judgements: Sequence[Judgement], min_margin: float = 0.0, seed
     ValueError when one response has two judgements that differ.
     """
     counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
-    pairs = []
-    for group in _by_prompt(judgements):
+    pairs = Pairs(judgements)
+    for places in _places_by_prompt(judgements):
+        group = _one_each(judgements, places)
+        scores = [judgement.score for judgement in group.values() if judgement.score is not None]
         counts["prompts"] += 1
-        counts["unscored_responses"] += sum(judgement.score is None for judgement in group)
+        counts["unscored_responses"] += len(group) - len(scores)
         outcome = _pair_of(group, min_margin, seed)
-        if isinstance(outcome, Pair):
-            counts["pairs"] += 1
-            counts["tied_best"] += sum(judgement.score == outcome.chosen_score for judgement in group) > 1
-            counts["tied_worst"] += sum(judgement.score == outcome.rejected_score for judgement in group) > 1
-            pairs.append(outcome)
-        else:
+        if isinstance(outcome, str):
             counts[outcome] += 1
+            continue
+        counts["pairs"] += 1
+        counts["tied_best"] += scores.count(max(scores)) > 1
+        counts["tied_worst"] += scores.count(min(scores)) > 1
+        pairs.add(*outcome)
     return Pairing(pairs, dict(counts))
 
 
@@ -68,20 +101,36 @@ def positives(judgements: Sequence[Judgement], score: float = 5.0) -> list[Examp
     return list(examples.values())
 
 
-def _by_prompt(judgements: Sequence[Judgement]) -> Iterator[list[Judgement]]:
-    """The judgements of each prompt, one per response; prompts in order of appearance."""
-    prompts: dict[str, dict[str, Judgement]] = {}
-    for judgement in judgements:
-        group = prompts.setdefault(judgement.prompt_id, {})
-        if group.setdefault(judgement.response_id, judgement) != judgement:
+def by_prompt(judgements: Sequence[Judgement]) -> Iterator[list[Judgement]]:
+    """The judgements of each prompt; prompts in order of appearance. In memory is one prompt's, where they are in a file."""
+    for places in _places_by_prompt(judgements):
+        yield [judgements[place] for place in places]
+
+
+def _places_by_prompt(judgements: Sequence[Judgement]) -> Iterator[list[int]]:
+    """Where the judgements of each prompt are."""
+    hashes = np.fromiter((hash(judgement.prompt_id) for judgement in judgements), np.int64, len(judgements))
+    _, first, prompt = np.unique(hashes, return_index=True, return_inverse=True)
+    appeared = first[prompt]  # where the prompt of each judgement has its first
+    for _, places in groupby(np.argsort(appeared, kind="stable"), key=appeared.__getitem__):
+        yield [int(place) for place in places]
+
+
+def _one_each(judgements: Sequence[Judgement], places: Sequence[int]) -> dict[int, Judgement]:
+    """One judgement of each response, by its place."""
+    found: dict[str, int] = {}
+    group: dict[int, Judgement] = {}
+    for place in places:
+        judgement = judgements[place]
+        earlier = found.setdefault(judgement.response_id, place)
+        if group.setdefault(earlier, judgement) != judgement:
             raise ValueError(f"Response {judgement.response_id} has two judgements that differ.")
-    for group in prompts.values():
-        yield list(group.values())
+    return group
 
 
-def _pair_of(group: Sequence[Judgement], min_margin: float, seed: int) -> Pair | str:
-    """The pair of one prompt, or the reason why there is none."""
-    scores = [judgement.score for judgement in group if judgement.score is not None]
+def _pair_of(group: Mapping[int, Judgement], min_margin: float, seed: int) -> tuple[int, int] | str:
+    """The places of the chosen and the rejected of one prompt, or the reason why there is no pair."""
+    scores = [judgement.score for judgement in group.values() if judgement.score is not None]
     if len(scores) < 2:
         return "too_few_scored"
     highest, lowest = max(scores), min(scores)
@@ -90,29 +139,31 @@ def _pair_of(group: Sequence[Judgement], min_margin: float, seed: int) -> Pair |
     if highest - lowest < min_margin:
         return "small_margin"
 
-    def drawn(judgement: Judgement) -> str:
-        return digest("tie", seed, judgement.response_id)
+    def drawn(place: int) -> str:
+        return digest("tie", seed, group[place].response_id)
 
-    best = sorted((judgement for judgement in group if judgement.score == highest), key=drawn)
-    worst = sorted((judgement for judgement in group if judgement.score == lowest), key=drawn)
+    best = sorted((place for place, judgement in group.items() if judgement.score == highest), key=drawn)
+    worst = sorted((place for place, judgement in group.items() if judgement.score == lowest), key=drawn)
     for chosen in best:
         for rejected in worst:
             # white space at the ends is no difference that a model could learn from
-            if chosen.response.strip() != rejected.response.strip():
-                return _pair(chosen, highest, rejected, lowest)
+            if group[chosen].response.strip() != group[rejected].response.strip():
+                return chosen, rejected
     return "identical_text"
 
 
-def _pair(chosen: Judgement, chosen_score: float, rejected: Judgement, rejected_score: float) -> Pair:
+def _pair(chosen: Judgement, rejected: Judgement) -> Pair:
+    """The pair of two judgements that have scores."""
+    scores = (chosen.score or 0.0, rejected.score or 0.0)
     return Pair(
         id=digest("pair", chosen.prompt_id, chosen.response_id, rejected.response_id),
         prompt_id=chosen.prompt_id,
         prompt=chosen.prompt,
         chosen_id=chosen.response_id,
         chosen=chosen.response,
-        chosen_score=chosen_score,
+        chosen_score=scores[0],
         rejected_id=rejected.response_id,
         rejected=rejected.response,
-        rejected_score=rejected_score,
-        margin=chosen_score - rejected_score,
+        rejected_score=scores[1],
+        margin=scores[0] - scores[1],
     )

@@ -1,9 +1,13 @@
 """Responses as records: the N candidates that a model gives to each prompt (section 2.2), and those that people ranked."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
+from typing import overload
 
 from selfreward.engines.base import Completion, Engine, Request, Sampling, ask
 from selfreward.records import Prompt, RankedSet, Record, Response, digest, seed_of
+from selfreward.store import Lazy
 
 SOURCE = "ranked"  # stands where a sampled response names its model
 
@@ -13,6 +17,31 @@ class Responses(Record):
 
     id: str  # the prompt's
     samples: tuple[Response, ...]
+
+
+class Samples(Lazy[Response]):
+    """The responses in lines of `responses.jsonl`, one after the other; what is in memory is what the lines hold there."""
+
+    def __init__(self, lines: Sequence[Responses]) -> None:
+        self._lines = lines
+        self._ends = list(accumulate(len(line.samples) for line in lines))
+        self._read: tuple[int, Responses] | None = None  # neighbours are mostly asked for together
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, place: int) -> Response: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Response]: ...
+    def __getitem__(self, place: int | slice) -> Response | list[Response]:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        place = range(len(self))[place]
+        line = bisect_right(self._ends, place)
+        if self._read is None or self._read[0] != line:
+            self._read = line, self._lines[line]
+        return self._read[1].samples[place - self._ends[line]]
 
 
 def sample(

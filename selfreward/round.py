@@ -24,7 +24,7 @@ from selfreward.progress import Log, Progress, QuietProgress
 from selfreward.prompts import Attempt, Filter, attempt, few_shot, prompt_of
 from selfreward.recipe import EngineOptions, Judge, Recipe
 from selfreward.records import Example, Judgement, Lesson, Prompt, Response, digest, seed_of
-from selfreward.responses import Responses, sample
+from selfreward.responses import Responses, Samples, sample
 from selfreward.seeds import Seeds
 
 ATTEMPTS_AT_ONCE = 128  # fixed, not engine.batch_size: what an attempt is shown depends on the batches before it
@@ -137,9 +137,11 @@ class Round:
                 path,
                 "ask for fewer (prompts.num) or loosen the filters (prompts.max_rouge_l)",
             )
-        return store.write_once(self.folder / store.PROMPTS_FILE, prompts)
+        store.write_once(self.folder / store.PROMPTS_FILE, prompts)
+        self._seal(store.ATTEMPTS_FILE, store.PROMPTS_FILE)
+        return prompts
 
-    def sample(self, prompts: Sequence[Prompt]) -> list[Response]:
+    def sample(self, prompts: Sequence[Prompt]) -> Sequence[Response]:
         """N responses to each prompt by the model of the round."""
         settings = self.recipe.responses
         sampling = Sampling(settings.temperature, settings.top_p, settings.max_tokens)
@@ -159,27 +161,29 @@ class Round:
             self.recipe.engine.batch_size,
             self.progress,
         )
-        responses = [response for line in lines for response in line.samples]
+        self._seal(store.RESPONSES_FILE)
+        responses = Samples(lines)
         self.counts["responses"] = {
             "responses": len(responses), "unfinished": sum(not response.finished for response in responses)
         }  # fmt: skip
         self._watch(response_alarms(responses, self._chars_before(), self.recipe.guards))
         return responses
 
-    def judge(self, responses: Sequence[Response]) -> list[Judgement]:
+    def judge(self, responses: Sequence[Response]) -> Sequence[Judgement]:
         """A judgement of every response by the recipe's judge, who by default is the model of the round."""
         path, judge = self.folder / store.JUDGEMENTS_FILE, self.recipe.judge
         name = judge_name(judge.engine, self.model)
         judgements = judge_into(
             path, responses, judge, self.recipe, self.engines, self.model_path(self.k - 1), name, self.progress
         )
-        votes: Counter[str] = Counter(vote.fault or "read" for judgement in judgements for vote in judgement.votes)
-        self.counts["votes"] = dict(votes)
-        self.counts["judgements"] = {
-            "judgements": len(judgements),
-            "unscored": sum(judgement.score is None for judgement in judgements),
-            "of_cut_responses": sum(judgement.cut > 0 for judgement in judgements),
-        }
+        self._seal(store.JUDGEMENTS_FILE)
+        votes: Counter[str] = Counter()
+        counts = Counter({"judgements": len(judgements), "unscored": 0, "of_cut_responses": 0})
+        for judgement in judgements:
+            votes.update(vote.fault or "read" for vote in judgement.votes)
+            counts["unscored"] += judgement.score is None
+            counts["of_cut_responses"] += judgement.cut > 0
+        self.counts |= {"votes": dict(votes), "judgements": dict(counts)}
         self._watch(judge_alarms(judgements, self.recipe.guards))
         return judgements
 
@@ -187,6 +191,7 @@ class Round:
         """The pairs as a lesson for the model of the round, anchored to itself (section 2.4)."""
         self.counts["pairs"] = pairing.counts
         pairs = store.write_once(self.folder / store.PAIRS_FILE, pairing.pairs)
+        self._seal(store.PAIRS_FILE)
         self._watch(pair_alarms(len(pairs), pairing.counts["prompts"], self.recipe.guards))
         return Lesson(method="dpo", pairs=tuple(pairs), start=self.k - 1, reference=self.k - 1)
 
@@ -206,6 +211,10 @@ class Round:
             for i in numbers
         }  # fmt: skip
 
+    def _seal(self, *names: str) -> None:
+        """Records finished files of the round in the run's manifest."""
+        store.seal(self.folder.parent, *(f"{self.folder.name}/{name}" for name in names))
+
     def _watch(self, alarms: Sequence[Alarm]) -> None:
         """Sounds alarms, but of a round that is over: a run that goes on has said them."""
         if not (self.folder / store.MODEL_FOLDER).exists():
@@ -215,10 +224,10 @@ class Round:
         """Mean length of the responses of the round before, of the IFT seed's in the first; None where there are none."""
         file = self.folder.parent / store.model_name(self.k - 1) / store.RESPONSES_FILE
         if file.exists():
-            texts = [response.text for line in store.read(file, Responses) for response in line.samples]
+            chars = [len(response.text) for line in store.stream(file, Responses) for response in line.samples]
         else:
-            texts = [example.response for example in self.seeds.ift]
-        return fmean(map(len, texts)) if texts else None
+            chars = [len(example.response) for example in self.seeds.ift]
+        return fmean(chars) if chars else None
 
     def _earlier_prompts(self) -> list[Prompt]:
         """Prompts accepted in the rounds before this one."""
@@ -235,7 +244,7 @@ def judge_into(
     model_folder: str,
     name: str,
     progress: Progress,
-) -> list[Judgement]:
+) -> Sequence[Judgement]:
     """Judgements of responses by one model, filled into a file; `settings` may differ from the recipe's judge.
 
     A judge whose engine is a server that serves a model of another name is that model, whatever `model_folder` says.

@@ -71,11 +71,18 @@ def hardware() -> dict[str, Any]:
 
 def weight_hashes(model: str) -> dict[str, str]:
     """File name -> SHA-256 of every safetensors file of a model folder; empty for a hub name."""
-    hashes = {}
-    for file in sorted(Path(model).glob("*.safetensors")):
-        with file.open("rb") as weights:
-            hashes[file.name] = hashlib.file_digest(weights, "sha256").hexdigest()
-    return hashes
+    return {file.name: file_hash(file) for file in sorted(Path(model).glob("*.safetensors"))}
+
+
+def file_hash(path: Path, size_bytes: int | None = None) -> str:
+    """SHA-256 of a file, or of its first bytes, as hexadecimal digits."""
+    found = hashlib.sha256()
+    left = path.stat().st_size if size_bytes is None else size_bytes
+    with path.open("rb") as file:
+        while left and (block := file.read(min(left, 2**20))):
+            found.update(block)
+            left -= len(block)
+    return found.hexdigest()
 
 
 def _processor() -> str:

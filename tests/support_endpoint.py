@@ -36,7 +36,9 @@ class FakeEndpoint:
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[Mapping[str, str]] = []
         self.times: list[float] = []
-        self.faults: list[tuple[int, dict[str, str], Any] | str] = []  # given before any answer; `drop` hangs up
+        self.faults: list[
+            tuple[int, dict[str, str], Any] | str
+        ] = []  # given before any answer; `drop` hangs up, `hang` does so late
         self.faults_by_prompt: dict[str, tuple[int, dict[str, str], Any]] = {}
         self.about: tuple[int, dict[str, str], Any] | None = None  # given in place of the list of models
         self.choice: dict[str, Any] = {}  # laid over every choice
@@ -47,6 +49,7 @@ class FakeEndpoint:
         self.key: str | None = None
         self.context = 10**9  # words
         self.delay_s = 0.0
+        self.timeout_s = 1.0  # of the client's: `hang` lasts longer
         self.most_at_once = self.at_once = 0
         self.dies_at: int | None = None
         self.lock = threading.Lock()
@@ -95,7 +98,7 @@ class FakeEndpoint:
                     fake.times.append(time.monotonic())
                     fake.at_once += 1
                     fake.most_at_once = max(fake.most_at_once, fake.at_once)
-                    fault = fake.faults.pop(0) if fake.faults else None
+                    fault = fake.fault(body)
                     if fake.dies_at is not None and len(fake.bodies) >= fake.dies_at:
                         print("CUDA error: an illegal memory access was encountered", flush=True)
                         os._exit(7)
@@ -111,7 +114,9 @@ class FakeEndpoint:
             def answer(self, body: dict[str, Any], fault: Any) -> None:
                 prompt = body["messages"][0]["content"]
                 fault = fault or fake.faults_by_prompt.get(prompt)
-                if fault == "drop":
+                if fault == "hang":
+                    time.sleep(1.5 * fake.timeout_s)
+                if fault in ("drop", "hang"):
                     self.close_connection = True
                 elif fault:
                     self.send(*fault)
@@ -119,6 +124,10 @@ class FakeEndpoint:
                     self.send(*fake.complete(body, prompt))
 
         return Handler
+
+    def fault(self, body: dict[str, Any]) -> Any:
+        """What goes wrong with this call, if anything; called by one thread at a time."""
+        return self.faults.pop(0) if self.faults else None
 
     def complete(self, body: dict[str, Any], prompt: str) -> tuple[int, dict[str, str], Any]:
         """Status, headers and body of the answer."""

@@ -43,6 +43,8 @@ LAYERS = {
     "selfreward.loop": 6,
     "selfreward.plan": 6,
     "selfreward.report": 6,
+    "selfreward.verify": 6,
+    "selfreward.doctor": 6,
     "selfreward.cli": 7,
     "selfreward.__main__": 7,
 }

@@ -23,6 +23,7 @@ from selfreward.prompts import Attempt
 from selfreward.recipe import Recipe, load_recipe
 from selfreward.records import Example, Judgement, Pair, Prompt, RankedSet, Record
 from selfreward.responses import Responses
+from selfreward.verify import verify
 
 ROOT = Path(__file__).parents[1]
 MODELS = ("sft", "m1", "m2", "m3")
@@ -73,7 +74,7 @@ def straight(runs: Runs, overrides: list[str], tmp_path_factory: pytest.TempPath
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file of a run but those that tell of its launches and of the time."""
     found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    launches = (store.LOGS_FOLDER, store.METRICS_FILE, store.STAMP_FILE, store.LOCK_FILE)
+    launches = (store.LOGS_FOLDER, store.METRICS_FILE, store.STAMP_FILE, store.LOCK_FILE, store.MANIFEST_FILE)
     return {name: data for name, data in sorted(found.items()) if not name.startswith(launches)}
 
 
@@ -175,7 +176,15 @@ def test_killed_again_and_again_a_run_ends_in_the_same_files_bit_for_bit(
     assert status == 0, runs.errors.read_text()
     assert killed >= 4
     assert contents(folder) == contents(straight.folder)
+    found = verify(folder)
+    assert (found["problems"], found["not_covered"]) == ([], [])
     assert len(list((folder / store.LOGS_FOLDER).glob("attempt_*"))) >= killed
+
+
+def test_every_file_of_a_run_is_covered_by_its_manifest_and_nothing_is_wrong(straight: Straight) -> None:
+    found = verify(straight.folder)
+    assert (found["problems"], found["notes"], found["not_covered"]) == ([], [], [])
+    assert found["files"] > 40
 
 
 def test_a_finished_run_run_again_does_nothing(straight: Straight, runs: Runs, tmp_path: Path) -> None:

@@ -112,6 +112,30 @@ def test_fill_joins_by_id_whatever_the_order_of_the_file_and_of_make(tmp_path: P
     assert asked == [["b", "d"]]
 
 
+def test_a_line_that_a_kill_has_torn_is_cut_off_and_counted(tmp_path: Path) -> None:
+    path, logged = tmp_path / "m2" / "prompts.jsonl", list[dict[str, Any]]()
+    filled(path, ["a", "b", "c"])
+    content = path.read_bytes()
+    path.write_bytes(content[:-7])
+    progress = QuietProgress(log=lambda **values: logged.append(values))
+    fill(path, Prompt, ["a", "b", "c"], lambda item: f"id-{item}", make, 2, progress)
+    assert path.read_bytes() == content
+    torn = content.splitlines(keepends=True)[-1][:-7]
+    assert logged[0] == {"torn": "m2/prompts.jsonl", "bytes": len(torn)}
+    assert [values["items"] for values in logged[1:]] == [1]
+
+
+def test_what_is_filled_is_read_when_it_is_asked_for(tmp_path: Path) -> None:
+    path, items = tmp_path / "prompts.jsonl", [f"{n}" for n in range(20)]
+    found = filled(path, items[::-1], batch=3)
+    again = filled(path, items)
+    assert (again, again[3:5], again[-1], len(again)) == (make(items), make(items[3:5]), prompt("19"), 20)
+    assert found == make(items[::-1]) and found != again
+    path.write_bytes(path.read_bytes().replace(b'"text":"7"', b'"test":"7"'))
+    with pytest.raises(StageFailed, match="was changed while it was in use"):
+        again[7]
+
+
 def test_what_was_finished_of_a_batch_that_fails_is_kept(tmp_path: Path) -> None:
     file, asked = tmp_path / "prompts.jsonl", list[str]()
 
@@ -234,9 +258,18 @@ def test_a_saved_folder_appears_only_when_it_is_complete(tmp_path: Path) -> None
         pass
 
 
-def test_a_full_disk_that_only_a_librarys_text_tells_of_is_one_line_too(tmp_path: Path) -> None:
-    with pytest.raises(StageFailed, match="cannot be written"), saving(tmp_path / "model"):
-        raise Exception("Error while serializing: I/O error: No space left on device (os error 28)")
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Error while serializing: I/O error: No space left on device (os error 28)",
+        "[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0\nframe #0: ...",
+        "PytorchStreamWriter failed writing file data/3: file write failed",
+    ],
+)
+def test_a_full_disk_that_only_a_librarys_text_tells_of_is_one_line_too(tmp_path: Path, said: str) -> None:
+    with pytest.raises(StageFailed, match="cannot be written") as raised, saving(tmp_path / "model"):
+        raise RuntimeError(said)
+    assert "\n" not in str(raised.value)
     with pytest.raises(ZeroDivisionError), saving(tmp_path / "model"):
         raise ZeroDivisionError
 
@@ -394,4 +427,6 @@ def test_metrics_are_readable_after_a_kill_in_the_middle_of_a_line(tmp_path: Pat
         file.write('{"time": 1, "lo')
     assert [row["loss"] for row in read_rows(run.metrics)] == [1]
     run.log(loss=2)
-    assert [json.loads(line)["loss"] for line in run.metrics.read_text().splitlines()] == [1, 2]
+    rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    assert [row["loss"] for row in rows if "loss" in row] == [1, 2]
+    assert [(row["torn"], row["bytes"]) for row in rows if "torn" in row] == [("metrics.jsonl", 15)]

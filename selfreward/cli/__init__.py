@@ -23,6 +23,8 @@ from selfreward.cli.common import (
     print_json,
     warn_of_code,
 )
+from selfreward.cli.doctor import doctor
+from selfreward.cli.verify import verify
 from selfreward.text import visible
 
 app = typer.Typer(
@@ -34,6 +36,8 @@ app = typer.Typer(
 recipes_app = typer.Typer(help="The recipes that are shipped, and what a recipe may say.", no_args_is_help=True)
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(eval_commands.app, name="eval")
+app.command()(doctor)
+app.command()(verify)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,10 +1,12 @@
 """An HTTP endpoint that takes JSON and gives JSON: how many requests at once, at what pace, what is tried again.
 
-Tried again are connections that fail, answers that take too long, 429 and 5xx; nothing else. The key comes from an
-environment variable and goes into one header; it is in no message, log or record.
+Tried again are connections that fail, answers that take too long, 429 and 5xx, and answers that are no JSON, which is how a
+proxy hands on what it got half of; nothing else. The key comes from an environment variable and goes into one header; it is
+in no message, log or record.
 """
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -21,6 +23,7 @@ from selfreward.errors import BadInput, StageFailed
 from selfreward.recipe import Server
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 BACKOFF_S = 1.0  # before the first new try; doubled for each further one, times 0.5 to 1
 LONGEST_BACKOFF_S = 60.0
@@ -42,6 +45,14 @@ class Rejected(Exception):
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
+
+
+class _Passing(Exception):
+    """A fault that may pass; `todo` is what to do where it does not, if it says more than that."""
+
+    def __init__(self, reason: str, wait_s: float | None = None, todo: str = "") -> None:
+        super().__init__(reason)
+        self.reason, self.wait_s, self.todo = reason, wait_s, todo
 
 
 class Endpoint:
@@ -80,34 +91,47 @@ class Endpoint:
         return self._run(self._all(tasks))
 
     async def post(self, path: str, body: dict[str, Any]) -> Any:
-        """The JSON of the answer. Rejected for a 4xx, StageFailed where trying again did not help either."""
+        """The JSON of the answer. Rejected for a 4xx, StageFailed where trying again did not help either.
+
+        A web page is not asked for again: the address is wrong.
+        """
+        tries = self.settings.retries + 1
         async with self._slots:
-            for attempt in range(self.settings.retries + 1):
+            for attempt in range(tries):
                 if self._failed:
                     raise self._failed
                 await self._pace()
                 self.counts["requests" if attempt == 0 else "retries"] += 1
                 try:
-                    response = await self._client.post(f"{self.url}{path}", json=body)
-                except httpx2.RequestError as error:  # no connection, no end, a body that is not what its header says
-                    reason, wait_s = self._shown(f"{type(error).__name__} {error}"), None
-                else:
-                    if response.is_success:
-                        return self._json(response)
-                    reason = self._message(response)
-                    if response.status_code != 429 and not response.is_server_error:
-                        raise Rejected(response.status_code, _code(response), reason)
-                    if _code(response) == "insufficient_quota":
-                        raise StageFailed(f"429: {reason}", self.url, "the account is used up; run again to go on")
-                    reason, wait_s = f"{response.status_code}: {reason}", _retry_after_s(response)
+                    return await self._asked_once(path, body)
+                except _Passing as fault:
+                    last = fault
                 if gone := self._gone():
                     raise StageFailed(gone, self.url, "run again to go on")
-                if (wait_s or 0) > LONGEST_RETRY_AFTER_S:
-                    raise StageFailed(f"{reason}; it asks to wait {wait_s:.0f} s", self.url, "run again later")
+                if (last.wait_s or 0) > LONGEST_RETRY_AFTER_S:
+                    raise StageFailed(
+                        f"{last.reason}; it asks to wait {last.wait_s:.0f} s", self.url, "run again later"
+                    )
                 if attempt < self.settings.retries:
-                    await self._back_off(attempt, wait_s)
-        tries = self.settings.retries + 1
-        raise StageFailed(f"no answer in {tries} tries; the last: {reason}", self.url, "run again to go on")
+                    await self._back_off(attempt, last)
+        if last.todo:
+            raise StageFailed(last.reason, self.url, last.todo)
+        raise StageFailed(f"no answer in {tries} tries; the last: {last.reason}", self.url, "run again to go on")
+
+    async def _asked_once(self, path: str, body: dict[str, Any]) -> Any:
+        """The JSON of the answer; _Passing for what may be better another time."""
+        try:
+            response = await self._client.post(f"{self.url}{path}", json=body)
+        except httpx2.RequestError as error:  # no connection, no end, a body that is not what its header says
+            raise _Passing(self._shown(f"{type(error).__name__} {error}")) from None
+        if response.is_success:
+            return self._json(response)
+        reason = self._message(response)
+        if response.status_code != 429 and not response.is_server_error:
+            raise Rejected(response.status_code, _code(response), reason)
+        if _code(response) == "insufficient_quota":
+            raise StageFailed(f"429: {reason}", self.url, "the account is used up; run again to go on")
+        raise _Passing(f"{response.status_code}: {reason}", _retry_after_s(response))
 
     def failure(self, rejected: Rejected) -> StageFailed:
         """A 4xx as the end of a stage."""
@@ -158,19 +182,25 @@ class Endpoint:
         if start > now:
             await asyncio.sleep(start - now)
 
-    async def _back_off(self, attempt: int, retry_after_s: float | None) -> None:
+    async def _back_off(self, attempt: int, fault: "_Passing") -> None:
         """A pause that grows, which a server can make longer but not shorter: some ask to be asked again in 0 seconds."""
-        if retry_after_s is not None:
-            self._next_start = max(self._next_start, time.monotonic() + retry_after_s)  # holds for every request
-        longest = min(LONGEST_BACKOFF_S, BACKOFF_S * 2**attempt)
-        await asyncio.sleep(longest * self._jitter.uniform(0.5, 1))
+        if fault.wait_s is not None:
+            self._next_start = max(self._next_start, time.monotonic() + fault.wait_s)  # holds for every request
+        pause_s = min(LONGEST_BACKOFF_S, BACKOFF_S * 2**attempt) * self._jitter.uniform(0.5, 1)
+        asked = "" if fault.wait_s is None else f", and it asks for {fault.wait_s:g} s"
+        log.warning(
+            "%s; try %d of %d in %.2f s%s", fault.reason, attempt + 2, self.settings.retries + 1, pause_s, asked
+        )
+        await asyncio.sleep(pause_s)
 
     def _json(self, response: httpx2.Response) -> Any:
         try:
             return response.json()
         except (ValueError, RecursionError):
             what = f"answered {response.status_code} with something other than JSON: {self._shown(response.text)!r}"
-            raise StageFailed(what, self.url, "check server.url") from None
+        if "html" in response.headers.get("Content-Type", "").lower():
+            raise StageFailed(what, self.url, ADVICE[404])
+        raise _Passing(what, todo="check server.url")
 
     def _message(self, response: httpx2.Response) -> str:
         """What the server says is wrong, in one line."""

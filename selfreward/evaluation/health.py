@@ -4,12 +4,14 @@ A judge that always says 4 orders nothing; the paper met it as scores that clust
 """
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import combinations
 from typing import Any, get_args
 
+from selfreward.pairing import by_prompt
 from selfreward.records import Judgement, Vote, VoteFault
 from selfreward.statistics import entropy, mean_ci, prompt_means, wilson
 
@@ -31,36 +33,48 @@ def judge_health(judgements: Sequence[Judgement]) -> dict[str, Any]:
     how far apart two votes on one response are, are means over prompts in points, as {mean, ci95, n}. What a vote says are
     its points; of one that was read from probabilities, the likeliest.
     """
-    votes = [vote for judgement in judgements for vote in judgement.votes]
-    readable = [_said(vote) for vote in votes if vote.score is not None]
-    scores = [judgement.score for judgement in judgements if judgement.score is not None]
-    by_prompt: dict[str, list[Judgement]] = {}
-    for judgement in judgements:
-        by_prompt.setdefault(judgement.prompt_id, []).append(judgement)
-    prompts = list(by_prompt.values())
-    faults = [[vote.fault for judgement in group for vote in judgement.votes] for group in prompts]
-    scored = [[judgement.score for judgement in group if judgement.score is not None] for group in prompts]
-    distances = [_distances(scores) for scores in scored]
-    repeated = [[distance for judgement in group for distance in _vote_distances(judgement)] for group in prompts]
-    alike = [[a == b for judgement in group for a, b in combinations(_all_said(judgement), 2)] for group in prompts]
+    readable: Counter[float] = Counter()
+    points: Counter[float] = Counter()
+    counts = Counter(judgements=0, unscored=0, of_cut_responses=0, votes=0)
+    means: defaultdict[str, array[float]] = defaultdict(
+        lambda: array("d")
+    )  # of each prompt that has any; not its texts
+    for group in by_prompt(judgements):
+        votes = [vote for judgement in group for vote in judgement.votes]
+        scores = [judgement.score for judgement in group if judgement.score is not None]
+        distances = _distances(scores)
+        readable.update(_said(vote) for vote in votes if vote.score is not None)
+        points.update(scores)
+        counts.update(
+            judgements=len(group), unscored=len(group) - len(scores), votes=len(votes),
+            of_cut_responses=sum(judgement.cut > 0 for judgement in group),
+        )  # fmt: skip
+        of_prompt: dict[str, Sequence[float]] = {
+            "readable": [vote.fault is None for vote in votes],
+            **{fault: [vote.fault == fault for vote in votes] for fault in FAULTS},
+            "mean_score": scores,
+            "tie_rate": [distance == 0 for distance in distances],
+            "flat_prompts": [max(distances) == 0] if distances else [],
+            "self_agreement": [a == b for judgement in group for a, b in combinations(_all_said(judgement), 2)],
+            "self_distance": [distance for judgement in group for distance in _vote_distances(judgement)],
+        }
+        for name, values in of_prompt.items():
+            means[name].extend(prompt_means([values]))
     health: dict[str, Any] = {
-        "judgements": len(judgements),
-        "unscored": len(judgements) - len(scores),
-        "of_cut_responses": sum(judgement.cut > 0 for judgement in judgements),
-        "votes": len(votes),
-        "readable": _share([found is None for found in group] for group in faults),
-        "faults": {fault: _share([found == fault for found in group] for group in faults) for fault in FAULTS},
+        **counts,
+        "readable": _share(means["readable"]),
+        "faults": {fault: _share(means[fault]) for fault in FAULTS},
         "vote_histogram": _histogram(readable),
-        "score_histogram": _histogram(scores),
-        "vote_entropy_bits": entropy(Counter(readable).values()),
-        "score_entropy_bits": entropy(Counter(scores).values()),
-        "mean_score": _mean(scored),
-        "tie_rate": _share([distance == 0 for distance in group] for group in distances),
-        "flat_prompts": _share([max(group) == 0] for group in distances if group),
-        "self_agreement": _share(alike),
-        "self_distance": _mean(repeated),
+        "score_histogram": _histogram(points),
+        "vote_entropy_bits": entropy(readable.values()),
+        "score_entropy_bits": entropy(points.values()),
+        "mean_score": asdict(mean_ci(means["mean_score"])),
+        "tie_rate": _share(means["tie_rate"]),
+        "flat_prompts": _share(means["flat_prompts"]),
+        "self_agreement": _share(means["self_agreement"]),
+        "self_distance": asdict(mean_ci(means["self_distance"])),
     }
-    return {**health, "alarms": _alarms(health, Counter(readable))}
+    return {**health, "alarms": _alarms(health, readable)}
 
 
 def _alarms(health: dict[str, Any], votes: Counter[float]) -> list[str]:
@@ -78,9 +92,12 @@ def _alarms(health: dict[str, Any], votes: Counter[float]) -> list[str]:
     return alarms
 
 
-def _histogram(values: Iterable[float]) -> dict[str, int]:
+def _histogram(values: Counter[float]) -> dict[str, int]:
     """Counts by value, two decimals, in ascending order."""
-    return dict(Counter(f"{value:.2f}" for value in sorted(values)))
+    found: Counter[str] = Counter()
+    for value in sorted(values):
+        found[f"{value:.2f}"] += values[value]
+    return dict(found)
 
 
 def _distances(points: Sequence[float]) -> list[float]:
@@ -103,17 +120,11 @@ def _vote_distances(judgement: Judgement) -> list[float]:
     return _distances([vote.score for vote in judgement.votes if vote.score is not None])
 
 
-def _share(by_prompt: Iterable[Sequence[bool]]) -> dict[str, Any]:
-    """The mean over prompts of the share that holds, with Wilson's interval, a prompt counting as one trial.
+def _share(shares: Sequence[float]) -> dict[str, Any]:
+    """The mean of the shares of prompts, with Wilson's interval, a prompt counting as one trial.
 
     The interval is never too narrow, however alike the votes or pairs of one prompt are: values in 0..1 with mean p
     vary by p (1 - p) at most. Nor is its width 0 where every prompt agrees, as a bootstrap's would be.
     """
-    shares = prompt_means(by_prompt)
     total, n = math.fsum(shares), len(shares)
     return {"value": total / n if n else None, "ci95": wilson(total, n), "n": n}
-
-
-def _mean(by_prompt: Iterable[Sequence[float]]) -> dict[str, Any]:
-    """The mean over prompts of each prompt's mean."""
-    return asdict(mean_ci(prompt_means(by_prompt)))

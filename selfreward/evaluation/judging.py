@@ -210,14 +210,16 @@ class _Asked:
                 return [by_response[response.id] for response in responses]
         make = self._ask(judge) if judge.read != "expected" else self._expect(judge, responses)
         store.write_json(folder / PIN_FILE, self.pin(judge))
-        return store.fill(
-            folder / f"{judge.votes}.jsonl",
-            Judgement,
-            responses,
-            lambda response: judgement_id(self.model.name, response.id),
-            make,
-            self.model.recipe.engine.batch_size,
-            self.progress,
+        return list(
+            store.fill(
+                folder / f"{judge.votes}.jsonl",
+                Judgement,
+                responses,
+                lambda response: judgement_id(self.model.name, response.id),
+                make,
+                self.model.recipe.engine.batch_size,
+                self.progress,
+            )
         )
 
     def _ask(self, judge: Judge) -> Callable[[list[Response]], list[Judgement]]:

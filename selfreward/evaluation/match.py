@@ -93,16 +93,20 @@ def meet(sides: Sequence[Answers], judge: Pinned, folder: Path, progress: Progre
     path = folder / MEETINGS_FILE
     recipe = judge.recipe
     if recipe is None:
-        return store.fill(path, Meeting, pairs, _id, lambda batch: compare_with(longer, batch), len(pairs), progress)
+        return list(
+            store.fill(path, Meeting, pairs, _id, lambda batch: compare_with(longer, batch), len(pairs), progress)
+        )
     with opened(judge.engine) as engines:
-        return store.fill(
-            path,
-            Meeting,
-            pairs,
-            _id,
-            lambda batch: compare(engines.of(judge.folder), batch, judge.template, judge.read),
-            judge.engine.batch_size,
-            progress,
+        return list(
+            store.fill(
+                path,
+                Meeting,
+                pairs,
+                _id,
+                lambda batch: compare(engines.of(judge.folder), batch, judge.template, judge.read),
+                judge.engine.batch_size,
+                progress,
+            )
         )
 
 

@@ -18,7 +18,9 @@ class Server(Section):
     concurrency: Count = cited(16, "requests that are under way at once")
     requests_per_minute: Count | None = cited(None, "none sets no pace")
     timeout_s: Positive = cited(600, "seconds that one answer may take")
-    retries: Whole = cited(6, "tries after the first; for connections that fail, for 429 and for 5xx alone")
+    retries: Whole = cited(
+        6, "tries after the first; for connections that fail, 429, 5xx and answers that are no JSON alone"
+    )
 
     @field_validator("url")
     @classmethod

@@ -43,6 +43,9 @@ def render(tables: Mapping[str, Any], console: Console) -> None:
             console.print(plain(f"Judge {model}: {alarm}.", "yellow"))
     for alarm in tables["alarms"]:
         console.print(plain(f"Alarm {alarm.get('model')}: {alarm.get('said')} (guards.{alarm['guard']}).", "yellow"))
+    if torn := tables["torn"]:
+        files = ", ".join(sorted({line["file"] for line in torn}))
+        console.print(plain(f"Torn by a kill, cut off and made again: {len(torn)} lines ({files}).", "yellow"))
     for problem in tables["problems"]:
         console.print(plain(f"Left out: {problem}", "red"))
 

@@ -29,7 +29,8 @@ def tables(folder: Path) -> Table:
     `seeds` has what was read, left out and used, by part (ift, ranked, evaluation, eft).
     `summary` has a row for each measured model, with None for what is missing. `capability`, `judge_health`, `counts`
     and `lines` are by model; `by_family`, `by_complexity` and `by_point` by group, then model; `reward_modelling` by
-    truth, tie policy, metric, then model; `head_to_head`, `alarms` and `time` are lists.
+    truth, tie policy, metric, then model; `head_to_head`, `alarms`, `time` and `torn`, the lines that kills had torn, are
+    lists.
     """
     if not folder.is_dir():
         raise BadInput("no such run", folder, "start one with: selfreward run micro")
@@ -61,6 +62,7 @@ def tables(folder: Path) -> Table:
         "lines": {model: lines for model in models if (lines := _lines(folder / model))},
         "alarms": _alarms(metrics),
         "time": _time(metrics),
+        "torn": [{"file": line["torn"], "bytes": line.get("bytes")} for line in metrics if "torn" in line],
         "problems": problems,
     }
 

@@ -1,6 +1,19 @@
-"""A run on disk: one folder (`run`), and the ways to read and write its files (`files`)."""
+"""A run on disk: one folder (`run`), its files (`files`, `lines`, `filling`), and what they were when finished (`manifest`)."""
 
-from selfreward.store.files import append, fill, read, read_json, read_rows, saving, write_json, write_once, write_text
+from selfreward.store.files import (
+    append,
+    json_text,
+    read_json,
+    read_rows,
+    saving,
+    write_json,
+    write_once,
+    write_text,
+    writing,
+)
+from selfreward.store.filling import fill
+from selfreward.store.lines import Lazy, Lines, read, stream
+from selfreward.store.manifest import MANIFEST_FILE, Sealed, read_manifest, seal
 from selfreward.store.run import (
     ANALYSIS_FILE,
     ATTEMPTS_FILE,
@@ -9,6 +22,7 @@ from selfreward.store.run import (
     EFT_FILE,
     EFT_JUDGEMENTS_FILE,
     EVAL_FILE,
+    EVAL_FILES,
     EVAL_JUDGEMENTS_FILE,
     EVAL_RESPONSES_FILE,
     EVAL_SEED_FILE,
@@ -25,6 +39,7 @@ from selfreward.store.run import (
     RANKED_FILE,
     REPORT_FILE,
     RESPONSES_FILE,
+    SEED_FILES,
     SEED_FOLDER,
     STAMP_FILE,
     RunFolder,
@@ -42,6 +57,7 @@ __all__ = [
     "EFT_FILE",
     "EFT_JUDGEMENTS_FILE",
     "EVAL_FILE",
+    "EVAL_FILES",
     "EVAL_JUDGEMENTS_FILE",
     "EVAL_RESPONSES_FILE",
     "EVAL_SEED_FILE",
@@ -51,6 +67,7 @@ __all__ = [
     "LESSON_FILE",
     "LOCK_FILE",
     "LOGS_FOLDER",
+    "MANIFEST_FILE",
     "METRICS_FILE",
     "MODEL_FOLDER",
     "PAIRS_FILE",
@@ -58,20 +75,29 @@ __all__ = [
     "RANKED_FILE",
     "REPORT_FILE",
     "RESPONSES_FILE",
+    "SEED_FILES",
     "SEED_FOLDER",
     "STAMP_FILE",
+    "Lazy",
+    "Lines",
     "RunFolder",
+    "Sealed",
     "append",
     "base_model",
     "fill",
+    "json_text",
     "model_name",
     "open_run",
     "read",
     "read_json",
+    "read_manifest",
     "read_rows",
     "saving",
+    "seal",
+    "stream",
     "template_of",
     "write_json",
     "write_once",
     "write_text",
+    "writing",
 ]

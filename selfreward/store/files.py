@@ -1,28 +1,30 @@
 """Files that a killed process leaves whole: JSON and folders that appear by rename, JSONL that is only appended to.
 
-JSONL is the progress: `fill` makes only what a file does not hold yet, so that a killed run owes at most one batch.
+How records are read from JSONL, and made where they are missing, is in `lines` and `filling`.
 """
 
 import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import IO, Any, TypeVar, cast
+from typing import IO, Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from selfreward.errors import BadInput, StageFailed
-from selfreward.progress import Progress
 from selfreward.records import Record
 from selfreward.text import whole
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
+
+
+# How libraries that are not Python's tell of a disk: Rust's (safetensors, tokenizers), and torch.save.
+_OF_THE_DISK = ("(os error ", "inline_container.cc", "PytorchStreamWriter")
 
 
 @contextmanager
@@ -31,10 +33,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # Libraries written in Rust (safetensors, tokenizers) name the system's error in their text alone.
-        if not isinstance(error, OSError) and "(os error " not in str(error):
+        if not isinstance(error, OSError) and not any(words in str(error) for words in _OF_THE_DISK):
             raise
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         todo = "what was finished is kept; run again to go on"
         raise StageFailed(f"cannot be written: {reason}", path, todo) from error
 
@@ -45,15 +46,30 @@ def _flush(file: IO[bytes]) -> None:
     os.fsync(file.fileno())
 
 
+def _flush_folder(path: Path) -> None:
+    """Hands a folder's names to the disk: without it a power cut may take back a rename whose file was flushed."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def write_text(path: Path, text: str) -> None:
     """Replaces a file's content in one step: a reader sees the old file or the new one."""
+    _write(path, [text.encode()])
+
+
+def _write(path: Path, parts: Iterable[bytes]) -> None:
+    """Replaces a file's content in one step by parts that need not all be in memory."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(path.name + ".tmp")
         with beside.open("wb") as file:
-            file.write(text.encode())
+            file.writelines(parts)
             _flush(file)
         os.replace(beside, path)
+        _flush_folder(path.parent)
 
 
 def _plain(value: Any) -> Any:
@@ -71,7 +87,12 @@ def _plain(value: Any) -> Any:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON in one step, indented for a person; nan and inf become null."""
-    write_text(path, json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """JSON as `write_json` writes it: equal values give equal bytes."""
+    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -87,38 +108,35 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _lines(path: Path) -> tuple[list[bytes], bytes]:
-    """The whole lines of a file, and what follows the last line feed: nothing, or a line that was being written."""
+def parsed(path: Path, parse: Callable[[bytes], T], kind: str) -> Iterator[tuple[int, T]]:
+    """(where a line begins, what `parse` makes of it) for every line of a file, one in memory at a time.
+
+    A torn last line is left out, any other that fails is BadInput with file:line.
+    """
+    begin = 0
     try:
-        *whole, rest = path.read_bytes().split(b"\n")
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    try:
+                        yield begin, parse(line)
+                    except ValueError as error:  # pydantic's are too
+                        if not line.endswith(b"\n"):
+                            return
+                        todo = "mend or delete this line; a run makes again what is missing"
+                        raise BadInput(f"not a {kind}: {_fault(error)}", f"{path}:{number}", todo) from None
+                begin += len(line)
     except OSError as error:
         raise BadInput(f"cannot be read: {error.strerror}", path) from None
-    return whole, rest
 
 
-def _parsed(path: Path, parse: Callable[[bytes], T], kind: str) -> list[T]:
-    """Every line through `parse`; a torn last line is left out, any other that fails is BadInput with file:line."""
-    whole, rest = _lines(path)
-    items = []
-    for number, line in enumerate([*whole, rest], start=1):
-        if not line.strip():
-            continue
-        try:
-            items.append(parse(line))
-        except ValidationError as error:
-            if number > len(whole):
-                break
-            fault = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in fault["loc"])
-            what = f"not a {kind}: {place + ': ' if place else ''}{fault['msg']}"
-        except ValueError as error:
-            if number > len(whole):
-                break
-            what = f"not a {kind}: {error}"
-        else:
-            continue
-        raise BadInput(what, f"{path}:{number}", "mend or delete this line; a run makes again what is missing")
-    return items
+def _fault(error: ValueError) -> str:
+    """What is wrong with a line, in a few words."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    fault = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in fault["loc"])
+    return f"{place + ': ' if place else ''}{fault['msg']}"
 
 
 def _line(record: Record) -> str:
@@ -129,7 +147,7 @@ def _line(record: Record) -> str:
         return json.dumps(record.model_dump())
 
 
-def _record(record_type: type[R], line: bytes) -> R:
+def read_record(record_type: type[R], line: bytes) -> R:
     """The record of a line; pydantic's own reader of JSON refuses lone surrogates."""
     try:
         return record_type.model_validate_json(line)
@@ -139,109 +157,97 @@ def _record(record_type: type[R], line: bytes) -> R:
         return record_type.model_validate(json.loads(line))
 
 
-def read(path: Path, record_type: type[R]) -> list[R]:
-    """All records of a file. A torn last line is left out; any other damage is BadInput with file:line."""
-    return _parsed(path, partial(_record, record_type), record_type.__name__)
-
-
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """All lines of a JSONL file that holds no records, such as the metrics; none where there is no file."""
-    return _parsed(path, json.loads, "line of JSON") if path.exists() else []
+    return [row for _, row in parsed(path, json.loads, "line of JSON")] if path.exists() else []
 
 
-def _mend(path: Path) -> None:
-    """Makes a file end on a line feed: cuts a torn last line off, completes one that lacks the line feed alone."""
-    _, rest = _lines(path)
+def last_line(path: Path) -> bytes:
+    """What follows the last line feed: nothing, or a line that was being written."""
+    rest = b""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            begin = max(0, end - 2**16)
+            file.seek(begin)
+            block = file.read(end - begin)
+            _, feed, after = block.rpartition(b"\n")
+            rest = (after if feed else block) + rest
+            if feed:
+                break
+            end = begin
+    return rest
+
+
+def mend(path: Path) -> int:
+    """Makes a file end on a line feed: cuts a torn last line off, completes one that lacks the line feed alone.
+
+    Returns the number of bytes that were cut off.
+    """
+    rest = last_line(path)
     if not rest:
-        return
+        return 0
     try:
         json.loads(rest)  # the beginning of an object is never JSON itself
-        with path.open("ab") as file:
-            file.write(b"\n")
     except ValueError:
         os.truncate(path, path.stat().st_size - len(rest))
+        return len(rest)
+    with path.open("ab") as file:
+        file.write(b"\n")
+    return 0
 
 
-def _append(path: Path, lines: Sequence[str]) -> None:
-    """Adds whole lines at the end and waits for the disk."""
+def _append(path: Path, lines: Sequence[str]) -> tuple[list[int], int]:
+    """Adds whole lines at the end and waits for the disk: where each begins, and bytes of a torn line that were cut off."""
     if not lines:
-        return
+        return [], 0
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            _mend(path)
+        is_new = not path.exists()
+        cut = 0 if is_new else mend(path)
+        data = [f"{line}\n".encode() for line in lines]
         with path.open("ab") as file:
-            file.write("".join(f"{line}\n" for line in lines).encode())
+            begin = file.tell()
+            file.write(b"".join(data))
             _flush(file)
+        if is_new:
+            _flush_folder(path.parent)
+    begins = [begin]
+    for line in data[:-1]:
+        begins.append(begins[-1] + len(line))
+    return begins, cut
 
 
-def append_row(path: Path, values: Mapping[str, Any]) -> None:
-    """Adds one line of JSON to a file that holds no records, such as the metrics; nan and inf become null."""
-    _append(path, [json.dumps(_plain(dict(values)), ensure_ascii=False, allow_nan=False)])
+def append_row(path: Path, values: Mapping[str, Any]) -> int:
+    """Adds one line of JSON to a file that holds no records, such as the metrics; nan and inf become null.
+
+    Returns the number of bytes of a torn line that were cut off before.
+    """
+    return _append(path, [json.dumps(_plain(dict(values)), ensure_ascii=False, allow_nan=False)])[1]
 
 
-def append(path: Path, records: Sequence[Record]) -> None:
-    """Adds records at the end of a file, which is never written otherwise, and waits for the disk."""
-    _append(path, [_line(record) for record in records])
+def append(path: Path, records: Sequence[Record]) -> list[int]:
+    """Adds records at the end of a file, which is never written otherwise, and waits for the disk.
+
+    Returns where their lines begin.
+    """
+    return _append(path, [_line(record) for record in records])[0]
 
 
-def write_once(path: Path, records: Sequence[R]) -> list[R]:
+def write_once(path: Path, records: Sequence[R]) -> Sequence[R]:
     """Writes a whole file of records in one step; where it is there already, it must say the same.
 
     For what is a function of files that were there before: a run that goes on makes it again and checks itself. Returns
     `records`; StageFailed where the file says something else.
     """
-    text = "".join(f"{_line(record)}\n" for record in records)
+    lines = (f"{_line(record)}\n".encode() for record in records)
     if not path.exists():
-        write_text(path, text)
-    elif path.read_bytes() != text.encode():
-        raise StageFailed("differs from what its sources give", path, "delete it to have it made again")
-    return list(records)
-
-
-def _id(record: Record) -> str:
-    """A record's id; all that stand in files have one."""
-    return cast(str, cast(Any, record).id)
-
-
-def fill(
-    path: Path,
-    record_type: type[R],
-    wanted: Sequence[T],
-    key: Callable[[T], str],
-    make: Callable[[list[T]], list[R]],
-    batch: int,
-    progress: Progress,
-) -> list[R]:
-    """Makes only what the file does not hold yet; returns one record for each item of `wanted`, in that order.
-
-    An item and its record are joined by `key(item) == record.id`, never by position. `make` turns at most `batch`
-    items into their records, in any order; each batch is on disk before the next begins, so that a killed run owes at
-    most one, and one whose `make` fails owes what is not in `StageFailed.made`. StageFailed where `make` returns other ids
-    than it was asked for.
-    """
-    if path.exists():
-        with writing(path):
-            _mend(path)  # even where nothing is missing: a kill may have cost no more than the last line feed
-    held = {_id(record): record for record in read(path, record_type)} if path.exists() else {}
-    items = {key(item): item for item in wanted}
-    missing = [item for id_, item in items.items() if id_ not in held]
-    with progress.stage(f"{path.parent.name} {path.stem}", len(items), len(items) - len(missing)) as advance:
-        for begin in range(0, len(missing), batch):
-            asked = missing[begin : begin + batch]
-            try:
-                made = {_id(record): record for record in make(asked)}
-            except StageFailed as failed:
-                finished = {_id(record): record for record in failed.made}
-                append(path, [finished[key(item)] for item in asked if key(item) in finished])
-                raise
-            if made.keys() != {key(item) for item in asked}:
-                wrong = sorted(made.keys() ^ {key(item) for item in asked})
-                raise StageFailed(f"records and items do not match: {', '.join(wrong[:3])}", path)
-            append(path, [made[key(item)] for item in asked])
-            held |= made
-            advance(len(asked))
-    return [held[key(item)] for item in wanted]
+        _write(path, lines)
+        return records
+    with path.open("rb") as file:
+        if not all(file.readline() == line for line in lines) or file.read(1):
+            raise StageFailed("differs from what its sources give", path, "delete it to have it made again")
+    return records
 
 
 @contextmanager
@@ -261,4 +267,8 @@ def saving(folder: Path) -> Iterator[Path]:
             if path.is_file():
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
+            elif path.is_dir():
+                _flush_folder(path)
+        _flush_folder(beside)
         os.rename(beside, folder)
+        _flush_folder(folder.parent)

@@ -14,6 +14,7 @@ from selfreward.models import has_chat_template, is_hub_name, link_with_template
 from selfreward.recipe import RECIPE_FILE, Recipe, differences, load_recipe, to_yaml
 from selfreward.stamp import stamp, weight_hashes
 from selfreward.store.files import append_row, read_json, saving, write_json, write_text, writing
+from selfreward.store.manifest import forget_missing, seal
 from selfreward.templates import source, template_names
 
 # In the run folder
@@ -43,6 +44,9 @@ EVAL_RESPONSES_FILE = "eval_responses.jsonl"
 EVAL_JUDGEMENTS_FILE = "eval_judgements.jsonl"
 EFT_JUDGEMENTS_FILE = "eft_judgements.jsonl"
 MODEL_FOLDER = "model"
+
+SEED_FILES = (IFT_FILE, RANKED_FILE, EVAL_SEED_FILE)  # that a run begins with
+EVAL_FILES = (EVAL_RESPONSES_FILE, EVAL_JUDGEMENTS_FILE, EVAL_FILE)  # the measurements of one model
 
 # Nothing but rounding depends on these, so a run may go on with other values: smaller batches after running out of memory, a
 # server that was moved, a slower pace, better guesses for the plan.
@@ -119,8 +123,14 @@ class RunFolder:
         return base_model(self.recipe(), self.path)
 
     def log(self, **scalars: Any) -> None:
-        """Adds one line to the metrics, with the time."""
-        append_row(self.metrics, {"time": round(time.time(), 3), **scalars})
+        """Adds one line to the metrics, with the time; and one more where a kill had torn the last."""
+        now = round(time.time(), 3)
+        if cut := append_row(self.metrics, {"time": now, **scalars}):
+            append_row(self.metrics, {"time": now, "torn": METRICS_FILE, "bytes": cut})
+
+    def seal(self, *names: str) -> None:
+        """Records files and folders that are finished in the manifest; see `manifest.seal`."""
+        seal(self.path, *names)
 
 
 def base_model(recipe: Recipe, run: Path) -> str:
@@ -222,7 +232,8 @@ def open_run(path: str | Path, recipe: Recipe, command: Sequence[str] | None = N
     """Starts a run in a folder or continues the one there, alone: yields it locked, stamped and logging.
 
     BadInput where the folder holds something else, another recipe or a running process, or cannot be written. A first
-    launch writes recipe.yaml and stamp.json; every launch writes logs/attempt_N (stamp, recipe, log).
+    launch writes recipe.yaml and stamp.json; every launch writes logs/attempt_N (stamp, recipe, log). The logs and the
+    metrics are sealed where a launch ends well.
     """
     run = RunFolder(path)
     _check_usable(run.path)
@@ -250,4 +261,8 @@ def open_run(path: str | Path, recipe: Recipe, command: Sequence[str] | None = N
         write_json(attempt / STAMP_FILE, launch)
         write_text(attempt / RECIPE_FILE, to_yaml(recipe))
         with _logging_to(attempt / "log.txt"):
+            for name in forget_missing(run.path):
+                logging.getLogger("selfreward").warning("%s is gone; what is needed of it is made again", name)
+            seal(run.path, STAMP_FILE, RECIPE_FILE, BASE_FOLDER)
             yield run
+        seal(run.path, METRICS_FILE, LOGS_FOLDER)

@@ -16,7 +16,7 @@ from selfreward.chat import load_tokenizer
 from selfreward.errors import StageFailed
 from selfreward.progress import Progress
 from selfreward.records import digest
-from selfreward.store import MODEL_FOLDER, saving
+from selfreward.store import MODEL_FOLDER, saving, writing
 from selfreward.training.order import Order, Rows
 from selfreward.training.reference import reference_file
 
@@ -97,7 +97,8 @@ def _trained(order: Order, rows: Rows, tokenizer: Any, progress: Progress, log: 
         del joined
         shared.check_distributed(trainer.accelerator, training.processes, order.distributed_type)
         shared.attach(trainer, *callbacks)
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with writing(checkpoints):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return trainer
 
 

@@ -254,7 +254,6 @@ def test_f06_f07_another_model_that_answers_is_refused(
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("<html>", "something other than JSON"),
         ({}, "not a chat completion: model"),
         ({"model": "judge-1", "choices": []}, "choices: List should have at least 1 item"),
         ({"model": "judge-1", "choices": [{"finish_reason": "stop"}]}, r"choices\.0\.message"),
@@ -273,13 +272,40 @@ def test_what_is_no_chat_completion_is_one_clear_error(
 # What is tried again
 
 
-@pytest.mark.parametrize("fault", ["drop", BUSY, (500, {}, "oh"), (503, {}, {"error": "loading"})], ids=str)
+GARBAGE = [(200, {}, ""), (200, {}, '{"model": "judge-1", "choi'), (200, {}, "upstream \x00 gone")]
+PASSING = ["drop", BUSY, (500, {}, "oh"), (503, {}, {"error": "loading"}), *GARBAGE]
+
+
+@pytest.mark.parametrize("fault", PASSING, ids=str)
 def test_passing_faults_are_tried_again(fake: FakeEndpoint, engine_of: Callable[..., ServerEngine], fault: Any) -> None:
     expected = engine_of().generate(REQUESTS[:1], GREEDY)
     fake.faults = [fault, fault]
     engine = engine_of(retries=2)
     assert engine.generate(REQUESTS[:1], GREEDY) == expected
     assert engine.usage()["retries"] == 2
+
+
+def test_an_endpoint_that_never_answers_in_json_is_given_up_and_a_web_page_at_once(
+    fake: FakeEndpoint, engine_of: Callable[..., ServerEngine]
+) -> None:
+    fake.faults = [(200, {}, "oh")] * 3
+    with pytest.raises(StageFailed, match=r"answered 200 with something other than JSON: 'oh'; check server\.url"):
+        engine_of(retries=2).generate(REQUESTS[:1], GREEDY)
+    fake.faults = [(200, {"Content-Type": "text/html"}, "<html>")]
+    with pytest.raises(StageFailed, match=r"something other than JSON: '<html>'; check server\.url"):
+        engine_of(retries=2).generate(REQUESTS[:1], GREEDY)
+    assert len(fake.bodies) == 3 + 1
+
+
+def test_pauses_stand_in_the_log_with_their_reason(
+    fake: FakeEndpoint, engine_of: Callable[..., ServerEngine], caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.faults = ["drop", (429, {"Retry-After": "0.01"}, {"error": {"message": "slow down"}})]
+    engine_of(retries=4).generate(REQUESTS[:1], GREEDY)
+    said = [record.getMessage() for record in caplog.records if record.name == endpoint.__name__]
+    assert len(said) == 2
+    assert "; try 2 of 5 in 0.0" in said[0]
+    assert said[1].startswith("429: slow down; try 3 of 5 in 0.0") and said[1].endswith(", and it asks for 0.01 s")
 
 
 def test_an_answer_that_takes_too_long_is_tried_again_and_then_given_up(

@@ -84,27 +84,31 @@ def _answers(model: Path, questions: list[Question], folder: Path, progress: Pro
     run = RunFolder(model.parent)
     recipe, weights = run.recipe(), run.model_path(model.name)
     with opened(recipe.engine) as engines:
-        return store.fill(
-            folder / ANSWERS_FILE,
-            Answer,
-            questions,
-            lambda question: str(question.question_id),
-            lambda batch: answer(engines.of(weights), batch, model.name, recipe.seed),
-            recipe.engine.batch_size,
-            progress,
+        return list(
+            store.fill(
+                folder / ANSWERS_FILE,
+                Answer,
+                questions,
+                lambda question: str(question.question_id),
+                lambda batch: answer(engines.of(weights), batch, model.name, recipe.seed),
+                recipe.engine.batch_size,
+                progress,
+            )
         )
 
 
 def _grades(asked: list[Asked], judge: Pinned, folder: Path, progress: Progress) -> list[Grade]:
     with opened(judge.engine) as engines:
-        return store.fill(
-            folder / GRADES_FILE,
-            Grade,
-            asked,
-            grade_id,
-            lambda batch: grade(engines.of(judge.folder), batch, judge.name, judge.template),
-            judge.engine.batch_size,
-            progress,
+        return list(
+            store.fill(
+                folder / GRADES_FILE,
+                Grade,
+                asked,
+                grade_id,
+                lambda batch: grade(engines.of(judge.folder), batch, judge.name, judge.template),
+                judge.engine.batch_size,
+                progress,
+            )
         )
 
 
