@@ -1,8 +1,9 @@
-"""How long an analysis takes: ROUGE-L of all pairs of many prompts, and the t-SNE map of two thousand.
+"""What measuring costs: a thousand comparisons by a judge, ROUGE-L of all pairs of many prompts, a t-SNE map of two thousand.
 
-    python benchmarks/analysis.py [--prompts 10000] [--points 2000] [--width 2048]
+    python benchmarks/evaluation.py [--model micro-m0] [--comparisons 1000] [--prompts 10000] [--points 2000] [--width 2048]
 
-Prompts have 6 to 30 words drawn by Zipf's law; the map is of random clusters of vectors. Writes benchmarks/results/analysis.json.
+A comparison is of two responses of the micro-world, each judged by three votes of the model, as `eval head-to-head --by
+scores` has it. Prompts have 6 to 30 words drawn by Zipf's law; the map is of random clusters of vectors.
 """
 
 import argparse
@@ -16,6 +17,12 @@ import numpy as np
 from common import write_results
 
 from selfreward.analysis.embeddings import directions, overlap, project
+from selfreward.engines.local import LocalEngine
+from selfreward.judges import llm
+from selfreward.micro import people
+from selfreward.models import resolve_model
+from selfreward.recipe import load_recipe
+from selfreward.responses import ranked_responses
 from selfreward.rouge import all_pairs
 
 NUM_WORDS = 5000
@@ -36,7 +43,18 @@ def timed(work: Callable[[], Any]) -> dict[str, float]:
     return {"seconds": time.monotonic() - began, "cpu_seconds": cpu_s}
 
 
-def measure(num_prompts: int, num_points: int, width: int) -> dict[str, Any]:
+def judging(model: str, num: int) -> dict[str, float]:
+    """Seconds of comparing `num` pairs of responses to the same prompts."""
+    recipe = load_recipe("micro")
+    responses = ranked_responses(people.rank_responses(num, 2, 0, "dev", set()))
+    engine = LocalEngine(resolve_model(model), recipe.engine.batch_size, "float32", "cpu")
+    llm.judge(engine, responses[: recipe.engine.batch_size], recipe.judge, model, 0)  # loads and warms up
+    found = timed(lambda: llm.judge(engine, responses, recipe.judge, model, 0))
+    engine.close()
+    return {"comparisons": num, **found, "seconds_per_1000": 1000 * found["seconds"] / num}
+
+
+def measure(model: str, num_comparisons: int, num_prompts: int, num_points: int, width: int) -> dict[str, Any]:
     texts = prompts(num_prompts)
     rng = np.random.default_rng(0)
     clusters = rng.normal(size=(20, width))
@@ -45,6 +63,7 @@ def measure(num_prompts: int, num_points: int, width: int) -> dict[str, Any]:
     )
     groups = ["ift" if i % 2 else "m2" for i in range(num_points)]
     return {
+        "judging": judging(model, num_comparisons),
         "prompts": num_prompts,
         "points": num_points,
         "width": width,
@@ -56,8 +75,10 @@ def measure(num_prompts: int, num_points: int, width: int) -> dict[str, Any]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="micro-m0", help="the judge")
+    parser.add_argument("--comparisons", type=int, default=1000)
     parser.add_argument("--prompts", type=int, default=10_000)
     parser.add_argument("--points", type=int, default=2000)
     parser.add_argument("--width", type=int, default=2048)
     given = parser.parse_args()
-    write_results("analysis", measure(given.prompts, given.points, given.width))
+    write_results("evaluation", measure(given.model, given.comparisons, given.prompts, given.points, given.width))
