@@ -5,7 +5,6 @@ The folder holds `match.json` (who plays, who judges: a folder belongs to one ma
 """
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ from selfreward.errors import BadInput
 from selfreward.evaluation.alpaca import check_same_instructions
 from selfreward.evaluation.answers import Answers, answer, held_out, identity, is_model, read_instructions, read_side
 from selfreward.evaluation.pairwise import Meeting, Pair, compare, compare_with, longer
-from selfreward.evaluation.pinned import Pinned
+from selfreward.evaluation.pinned import Pinned, open_folder
 from selfreward.evaluation.verdicts import (
     Verdict,
     Winner,
@@ -45,18 +44,7 @@ def open_match(sides: Sequence[Path], prompts: Path | None, judge: Pinned, to: P
         "prompts": None if prompts is None else hashlib.sha256(prompts.read_bytes()).hexdigest(),
         "judge": judge.pin,
     }
-    folder = to or Path("evals") / digest(json.dumps(said))
-    path = folder / MATCH_FILE
-    if path.exists():
-        there = store.read_json(path)
-        if differ := [name for name in said if there.get(name) != said[name]]:
-            what = f"this folder's match has other {' and '.join(differ)}"
-            raise BadInput(what, folder, "give another folder with --to")
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInput("holds something other than a match", folder, "give a new folder with --to")
-    else:
-        store.write_json(path, {**said, "names": [str(side) for side in sides]})
-    return folder
+    return open_folder(MATCH_FILE, said, to, names=[str(side) for side in sides])
 
 
 def answers_of(sides: Sequence[Path], prompts: Path | None, folder: Path, progress: Progress) -> list[Answers]:

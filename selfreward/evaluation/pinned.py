@@ -4,11 +4,13 @@ Figures made by different judges do not compare, so every result holds the pin, 
 """
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from selfreward import store
 from selfreward.engines import check_engine
 from selfreward.errors import BadInput
 from selfreward.evaluation.answers import model_name
@@ -16,6 +18,7 @@ from selfreward.evaluation.mt_bench import judging
 from selfreward.evaluation.pairwise import SAMPLING, Read, begin_of
 from selfreward.models import resolve_model
 from selfreward.recipe import RECIPE_FILE, EngineOptions, Recipe, load_recipe, recipe_of
+from selfreward.records import digest
 from selfreward.round import judge_name
 from selfreward.stamp import weight_hashes
 from selfreward.store import RunFolder
@@ -105,3 +108,21 @@ def _is_of_run(who: str) -> bool:
 
 def _words(kind: Kind, template: str) -> dict[str, str]:
     return {"template": template, "template_sha256": hashlib.sha256(source(kind, template).encode()).hexdigest()}
+
+
+def open_folder(file: str, said: dict[str, Any], to: Path | None, **also: Any) -> Path:
+    """The folder of an evaluation, `evals/<hash>` of what was `said` of it where none is named; its `file` holds that, and `also`.
+
+    BadInput where the folder holds something else, or an evaluation of which something else was said.
+    """
+    folder = to or Path("evals") / digest(json.dumps(said))
+    path = folder / file
+    if path.exists():
+        there = store.read_json(path)
+        if differ := [name for name in said if there.get(name) != said[name]]:
+            raise BadInput(f"this folder has other {' and '.join(differ)}", folder, "give another folder with --to")
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput("holds something other than this evaluation", folder, "give a new folder with --to")
+    else:
+        store.write_json(path, {**said, **also})
+    return folder

@@ -5,6 +5,7 @@ is missing at random, here it is an error: what the prompt said is known, and it
 """
 
 import re
+from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
@@ -34,9 +35,9 @@ class Instruction(BaseModel):
 
     needs: ClassVar[tuple[str, ...]] = ()  # modules of the extra `eval` that the check imports
 
+    @abstractmethod
     def is_followed(self, response: str) -> bool:
         """Whether a response that is not blank follows the instruction."""
-        raise NotImplementedError
 
 
 def compares(count: int, relation: Relation, limit: int) -> bool:

@@ -1,22 +1,19 @@
 """MT-Bench of one model, in a folder: its answers, made or given, a judge's grades, and the result."""
 
 import hashlib
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from selfreward import store
-from selfreward.errors import BadInput
 from selfreward.evaluation.answers import identity
 from selfreward.evaluation.mt_bench.answering import answer
 from selfreward.evaluation.mt_bench.files import Answer, Grade, Question, read_answers, read_questions
 from selfreward.evaluation.mt_bench.judging import Asked, grade, grade_id, turns_to_judge
 from selfreward.evaluation.mt_bench.table import mt_bench
-from selfreward.evaluation.pinned import Pinned
+from selfreward.evaluation.pinned import Pinned, open_folder
 from selfreward.progress import Progress
-from selfreward.records import digest
 from selfreward.round import opened
 from selfreward.store import RunFolder
 
@@ -35,25 +32,15 @@ class Job:
     side: Path  # a file of answers, or RUN/mK
 
 
-def open_folder(job: Job, judge: Pinned, to: Path | None) -> Path:
-    """The folder of a job and a judge, `evals/<hash of both>` where none is named; BadInput where it holds something else."""
+def folder_of(job: Job, judge: Pinned, to: Path | None) -> Path:
+    """The folder of a job and a judge; see `pinned.open_folder`."""
     said = {
         "questions": _hash(job.questions),
         "references": None if job.references is None else _hash(job.references),
         "answers": identity(job.side),
         "judge": judge.pin,
     }
-    folder = to or Path("evals") / digest(json.dumps(said))
-    path = folder / PIN_FILE
-    if path.exists():
-        there = store.read_json(path)
-        if differ := [name for name in said if there.get(name) != said[name]]:
-            raise BadInput(f"this folder has other {' and '.join(differ)}", folder, "give another folder with --to")
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInput("holds something other than MT-Bench of a model", folder, "give a new folder with --to")
-    else:
-        store.write_json(path, said)
-    return folder
+    return open_folder(PIN_FILE, said, to)
 
 
 def measure(job: Job, judge: Pinned, to: Path | None, progress: Progress) -> dict[str, Any]:
@@ -64,7 +51,7 @@ def measure(job: Job, judge: Pinned, to: Path | None, progress: Progress) -> dic
     questions = read_questions(job.questions, job.references)
     is_file = job.side.is_file() or job.side.suffix == ".jsonl"  # a mistyped file is no run
     given = read_answers(job.side, questions) if is_file else None
-    folder = open_folder(job, judge, to)
+    folder = folder_of(job, judge, to)
     answers = _answers(job.side, questions, folder, progress) if given is None else given
     grades = _grades(turns_to_judge(questions, answers), judge, folder, progress)
     found = {
