@@ -159,9 +159,11 @@ class Crash:
             with tmpfs(folder, size) as resize:
                 status, _ = self.launch(folder / "run", {})
                 said, stage = self.said(begin), stage_of(folder / "run")
+                is_one_line = "Traceback" not in self.runs.errors.read_text()[begin:]
                 resize("size=4g")
                 again, _ = self.launch(folder / "run", {})
-                fine = status == 3 and "No space left on device" in said and again == 0
+                is_said = "No space left on device" in said or "full disk" in said
+                fine = status == 3 and is_said and is_one_line and again == 0
                 return {"as_promised": fine, "stage": stage, "equal": self.comes_out_equal(folder / "run")}
 
         return run

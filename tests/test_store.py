@@ -1,6 +1,7 @@
 """A run folder: what is appended stays, what is missing is made once, and a killed run owes at most one batch."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -270,6 +271,7 @@ def test_a_full_disk_that_only_a_librarys_text_tells_of_is_one_line_too(tmp_path
     with pytest.raises(StageFailed, match="cannot be written") as raised, saving(tmp_path / "model"):
         raise RuntimeError(said)
     assert "\n" not in str(raised.value)
+    assert "No space left" in str(raised.value) or "full disk" in str(raised.value)
     with pytest.raises(ZeroDivisionError), saving(tmp_path / "model"):
         raise ZeroDivisionError
 
@@ -284,6 +286,18 @@ def test_a_run_writes_its_recipe_and_its_stamp(tmp_path: Path, recipe: Recipe) -
     assert list(stamp["weights"]) == ["model.safetensors"] and len(stamp["weights"]["model.safetensors"]) == 64
     (row,) = read_rows(run.metrics)
     assert (row["stage"], row["seconds"], row["loss"]) == ("m2 prompts", 1.5, None)
+
+
+def test_a_log_that_cannot_be_written_prints_no_traceback(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(self: logging.FileHandler, *_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with open_run(tmp_path / "run", recipe):
+        monkeypatch.setattr(logging.FileHandler, "format", full)
+        logging.getLogger("selfreward").warning("what nobody will read")
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_every_launch_has_a_log_of_its_own_with_what_ended_it(tmp_path: Path, recipe: Recipe) -> None:

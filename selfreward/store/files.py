@@ -23,8 +23,8 @@ R = TypeVar("R", bound=Record)
 T = TypeVar("T")
 
 
-# How libraries that are not Python's tell of a disk: Rust's (safetensors, tokenizers), and torch.save.
-_OF_THE_DISK = ("(os error ", "inline_container.cc", "PytorchStreamWriter")
+# How libraries that are not Python's tell of a disk: Rust's (safetensors, tokenizers), and torch.save, which does not name it.
+_OF_RUST, _OF_TORCH = "(os error ", ("inline_container.cc", "PytorchStreamWriter")
 
 
 @contextmanager
@@ -33,9 +33,12 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not isinstance(error, OSError) and not any(words in str(error) for words in _OF_THE_DISK):
+        is_torchs = any(words in str(error) for words in _OF_TORCH)
+        if not (isinstance(error, OSError) or is_torchs or _OF_RUST in str(error)):
             raise
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        if is_torchs:
+            reason = f"it ended in the middle, as on a full disk: {reason}"
         todo = "what was finished is kept; run again to go on"
         raise StageFailed(f"cannot be written: {reason}", path, todo) from error
 

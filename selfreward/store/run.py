@@ -214,6 +214,8 @@ def _logging_to(file: Path) -> Iterator[None]:
     """What libraries log and warn goes to a file while the run works, and the traceback that ends it."""
     handler = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    # A disk that is full ends the run in a line of its own; logging would print a traceback for every line it cannot write.
+    handler.handleError = lambda record: None  # type: ignore[method-assign]
     logging.captureWarnings(True)
     logging.getLogger().addHandler(handler)
     try:

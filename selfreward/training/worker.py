@@ -82,4 +82,7 @@ def _leave_with(lock: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(work(Path(sys.argv[1])))
+    code = work(Path(sys.argv[1]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # not sys.exit: threads of torch's that outlive the interpreter abort the process now and then
