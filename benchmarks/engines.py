@@ -8,11 +8,7 @@ the engine `local`; neither answers several requests in one batch. Medians over 
 """
 
 import argparse
-import json
-import os
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -22,7 +18,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import torch
 from common import write_results
 from transformers.utils.import_utils import is_serve_available
@@ -31,8 +26,6 @@ from selfreward import store
 from selfreward.engines import find_engine
 from selfreward.engines.base import Request, Sampling
 from selfreward.engines.local import LocalEngine
-from selfreward.engines.vllm import free_port
-from selfreward.models import resolve_model
 from selfreward.progress import QuietProgress
 from selfreward.prompts import Attempt
 from selfreward.recipe import Recipe, load_recipe
@@ -41,62 +34,16 @@ from selfreward.round import Round, opened
 from selfreward.seeds import Seeds, load_seeds
 
 TESTS = Path(__file__).parent.parent / "tests"
-START_S = 300
+sys.path.append(str(TESTS))
+
+from support_serving import served_copy, transformers_server  # noqa: E402 - the tests are no package
+
 SERVERS = ("transformers", "endpoint")
-
-
-def served_copy(model: str, folder: Path) -> Path:
-    """The model with settings that let `transformers serve` sample: it decodes greedily where they say nothing."""
-    copy = Path(shutil.copytree(resolve_model(model), folder))
-    file = copy / "generation_config.json"
-    settings = json.loads(file.read_text()) if file.exists() else {}
-    file.write_text(json.dumps(settings | {"do_sample": True}))
-    return copy
-
-
-@contextmanager
-def transformers_server(work: Path) -> Iterator[str]:
-    """The URL of a `transformers serve` of this machine, ended afterwards."""
-    port, log = free_port(), work / "serve.log"
-    command = [
-        sys.executable,
-        "-m",
-        "transformers.cli.transformers",
-        "serve",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-    with log.open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=os.environ | {"HF_HUB_OFFLINE": "1"})
-    try:
-        deadline = time.monotonic() + START_S
-        while not _is_healthy(port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"transformers serve did not start:\n{log.read_text()}")
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _is_healthy(port: int) -> bool:
-    try:
-        return httpx2.get(f"http://127.0.0.1:{port}/health", trust_env=False).is_success
-    except httpx2.TransportError:
-        return False
 
 
 @contextmanager
 def endpoint_server(model: Path) -> Iterator[str]:
     """The URL of the tests' endpoint with a local engine behind it, which answers one request at a time."""
-    sys.path.append(str(TESTS))
     from support_endpoint import FakeEndpoint
 
     engine, lock = LocalEngine(model, device="cpu", dtype="float32"), threading.Lock()

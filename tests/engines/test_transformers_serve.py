@@ -1,23 +1,15 @@
 """`transformers serve` with M0 as the judge: the server engine against a server of another project."""
 
-import json
-import os
-import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
+from support_serving import served_copy, transformers_server
 from transformers.utils.import_utils import is_serve_available
 
 from selfreward.engines import open_engine
 from selfreward.engines.base import Sampling
-from selfreward.engines.vllm import free_port
 from selfreward.errors import StageFailed
 from selfreward.judges import llm
 from selfreward.micro import people
@@ -29,7 +21,6 @@ pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(not is_serve_available(), reason="pip install 'selfreward[serving]'"),
 ]
-START_S = 120
 RECIPE = load_recipe("micro")
 RESPONSES = ranked_responses(people.rank_responses(3, 3, 0, "dev", set()))
 
@@ -37,54 +28,12 @@ RESPONSES = ranked_responses(people.rank_responses(3, 3, 0, "dev", set()))
 @pytest.fixture(scope="module")
 def m0(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """M0 with settings that let the server sample: those that are shipped say nothing, which it takes for greedy."""
-    folder = Path(shutil.copytree(resolve_model("micro-m0"), tmp_path_factory.mktemp("m0") / "model"))
-    file = folder / "generation_config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"do_sample": True}))
-    return folder
-
-
-@contextmanager
-def serving(folder: Path, *arguments: str) -> Iterator[str]:
-    """The URL of a server that loads the models it is asked for."""
-    port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "transformers.cli.transformers",
-        "serve",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-    command += arguments
-    log = folder / "log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command, stdout=output, stderr=output, env=os.environ | {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
-        )
-    try:
-        deadline = time.monotonic() + START_S
-        while True:
-            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
-            try:
-                if httpx2.get(f"http://127.0.0.1:{port}/health", trust_env=False).is_success:
-                    break
-            except httpx2.TransportError:
-                time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    return served_copy("micro-m0", tmp_path_factory.mktemp("m0") / "model")
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving(tmp_path_factory.mktemp("serve")) as url:
+    with transformers_server(tmp_path_factory.mktemp("serve")) as url:
         yield url
 
 
@@ -131,7 +80,7 @@ def test_continuous_batching_keeps_the_temperature_of_its_first_request_and_is_r
         "--cb-max-batch-tokens",
         "256",
     )  # else its cache takes most of the memory there is
-    with serving(tmp_path, "--continuous-batching", *small) as url:
+    with transformers_server(tmp_path, "--continuous-batching", *small) as url:
         served = engine(url, m0)
         with pytest.raises(StageFailed, match="ignores the temperature"):
             llm.judge(served, RESPONSES, RECIPE.judge, "m0", 0)
