@@ -10,6 +10,7 @@ from selfreward import store
 from selfreward.chat import load_tokenizer
 from selfreward.engines import check_engine, find_engine
 from selfreward.errors import BadInput, StageFailed
+from selfreward.evaluation.early_stopping import choose_snapshot
 from selfreward.evaluation.evaluate import evaluate
 from selfreward.judges import open_judge
 from selfreward.judges.shown import begin_of, judge_prompt
@@ -22,7 +23,7 @@ from selfreward.responses import ranked_responses
 from selfreward.round import Engines, Round, judge_into, opened
 from selfreward.seeds import Seeds, build_eft, load_seeds, write_seeds
 from selfreward.store import RunFolder, model_name, open_run
-from selfreward.strategies import STRATEGIES
+from selfreward.strategies import NEEDS, STRATEGIES
 from selfreward.templates import render
 from selfreward.training.adapters import check_adapter
 from selfreward.training.processes import check_processes
@@ -50,7 +51,11 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
             store.write_json(run_folder.folder(model_name(k)) / store.LESSON_FILE, lesson.summary())
             folder = run_folder.folder(model_name(k))
             train(lesson, model, folder, recipe, progress, run_folder.log, run_folder.attempt)
-            run_folder.seal(f"{folder.name}/{store.LESSON_FILE}", f"{folder.name}/{store.MODEL_FOLDER}")
+            if (folder / store.SNAPSHOTS_FOLDER).exists():
+                judge = model_name(k - 1), model(k - 1)
+                choose_snapshot(folder, judge, recipe, seeds.validation, engines, progress)
+            made = (store.LESSON_FILE, *store.EARLY_STOPPING_FILES, store.MODEL_FOLDER)
+            run_folder.seal(*(f"{folder.name}/{name}" for name in made))
 
         def measure(k: int) -> None:
             rivals = {model_name(j) for j in (-1, 1, k - 1) if j != 0 and -1 <= j < k}
@@ -118,6 +123,8 @@ def check(recipe: Recipe) -> None:
     open_judge(recipe.judge.name)
     check_adapter(recipe.adapter)
     check_processes(recipe)
+    if needs := NEEDS.get(recipe.strategy):
+        needs(recipe)
     judge_prompt(recipe.judge.template, "", "")
     if recipe.judge.read == "direct":
         begin_of(recipe.judge)
@@ -145,5 +152,6 @@ def check_engines(recipe: Recipe, folder: Path) -> None:
     last = folder / model_name(recipe.rounds + 1)
     if not (last / store.EVAL_FILE).exists():
         check_engine(recipe.engine)
-    if recipe.judge.engine and not (last / store.LESSON_FILE).exists():
+    asked_last = store.MODEL_FOLDER if recipe.training.early_stopping else store.LESSON_FILE
+    if recipe.judge.engine and not (last / asked_last).exists():
         check_engine(recipe.judge.engine)

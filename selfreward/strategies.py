@@ -6,7 +6,9 @@ A strategy takes a `Round` and returns a `Lesson`. One of a user's own is named 
 
 from collections.abc import Callable
 
+from selfreward.errors import BadInput
 from selfreward.pairing import best_vs_worst, positives
+from selfreward.recipe import Recipe
 from selfreward.records import Lesson
 from selfreward.round import Round
 
@@ -28,4 +30,17 @@ def positives_only(round: Round) -> Lesson:
 STRATEGIES: dict[str, Strategy] = {
     "self_rewarding": self_rewarding,
     "positives_only": positives_only,
+}
+
+
+def _no_early_stopping(recipe: Recipe) -> None:
+    """A setting that would have no effect is refused."""
+    if recipe.training.early_stopping:
+        what = f"is for lessons of DPO, and {recipe.strategy} teaches by SFT alone"
+        raise BadInput(what, "training.early_stopping", "leave it out")
+
+
+# What a strategy needs of a recipe: raises BadInput before anything runs.
+NEEDS: dict[str, Callable[[Recipe], None]] = {
+    "positives_only": _no_early_stopping,
 }

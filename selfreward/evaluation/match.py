@@ -20,6 +20,7 @@ from selfreward.evaluation.pinned import Pinned, open_folder
 from selfreward.evaluation.verdicts import (
     Verdict,
     Winner,
+    higher,
     outcome,
     refuse_mixed,
     share_of,
@@ -155,13 +156,7 @@ def _by_scores(sides: Sequence[Answers], judge: Pinned, folder: Path, progress: 
             path, list(responses.values()), settings, judge.recipe, engines, judge.folder, judge.name, progress
         )
     scores = {(found.prompt, found.response): found.score for found in judgements}
-    return [_higher(*(scores[prompt, side.texts[prompt]] for side in sides)) for prompt in sides[0].texts]
-
-
-def _higher(ours: float | None, theirs: float | None) -> Winner | None:
-    if ours is None or theirs is None:
-        return None
-    return 0 if ours == theirs else 1 if ours > theirs else 2
+    return [higher(*(scores[prompt, side.texts[prompt]] for side in sides)) for prompt in sides[0].texts]
 
 
 def _id(pair: Pair) -> str:

@@ -124,6 +124,13 @@ def outcome(winners: Sequence[Winner | None]) -> Winner | None:
     return winners[0] if winners[0] == winners[1] else 0
 
 
+def higher(ours: float | None, theirs: float | None) -> Winner | None:
+    """Who wins a prompt by the scores of both answers; None where one has no score."""
+    if ours is None or theirs is None:
+        return None
+    return 0 if ours == theirs else 1 if ours > theirs else 2
+
+
 def _tally(verdicts: Sequence[Verdict], seed: int) -> dict[str, Any]:
     prompts: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
