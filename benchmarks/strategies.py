@@ -3,8 +3,8 @@
     python benchmarks/strategies.py --work FOLDER [--seeds 0 1 2] [--strategies NAME ...]
 
 All strategies of a seed share seeds, SFT baseline and M1, and what two rounds of one take is what it costs: tokens sampled
-(prompts and responses), judged (written by a judge, or read for a likelihood) and trained on. `NUM_PROMPTS` was chosen so
-that these come to what self_rewarding takes, or to twice its prompts at most; what cannot spend it on prompts takes what it
+(prompts and responses), judged (written by a judge, or read for a likelihood) and trained on. The number of new prompts
+was chosen so that these come to what self_rewarding takes, or to twice its prompts at most; what cannot spend it on prompts takes what it
 needs. The tokens are reported. All are ordinary runs in FOLDER, so a benchmark that was stopped goes on where it was.
 Intervals are Student's t over run seeds.
 """
@@ -32,35 +32,36 @@ from selfreward.store import RunFolder, read_json, read_rows
 
 FIRST = "self_rewarding"  # the others of its seed share what it has up to M1
 SHARED = ("seed", "sft", "m1")
-NUM_PROMPTS = 650  # of self_rewarding
-CONTROLS = {
-    "random_judge": ["judge.name=benchmarks.controls:random_judge"],
-    "oracle_judge": ["judge.name=benchmarks.controls:oracle_judge"],
-}
-SETTINGS: dict[str, list[str]] = {  # of the strategies, in the order of the table
-    FIRST: [],
-    "sft_only": [],
-    "human_dpo": [],
-    "positives_only": [],
-    "spin": [],
-    "meta_rewarding": [],
-    "consistency_regularised": [],
-    "sppo": [],
-    "irpo": [],
-    "self_consistency": [],
-    "dice": [],
-    "temporal": [],
-    "self_taught_evaluator": [],
-    "process_based": [],
-    **CONTROLS,
+# Of the strategies, in the order of the table. The first figure is the number of new prompts a round: what each costs was
+# counted in runs of micro-fast, without what is read in any case (seeds, rankings).
+SETTINGS: dict[str, tuple[int, list[str]]] = {
+    FIRST: (650, []),
+    "sft_only": (0, []),
+    "human_dpo": (0, []),
+    "spin": (0, []),
+    "positives_only": (100, []),  # M0 reads all seeds again, which takes most of the budget
+    "positives_only_more": (650, ["strategy=positives_only"]),  # and this is over it
+    "meta_rewarding": (440, []),
+    "meta_rewarding_rho": (440, ["strategy=meta_rewarding", "pairs.rho=0.3"]),  # with its control of length
+    "consistency_regularised": (520, []),
+    "sppo": (650, []),
+    "irpo": (650, []),
+    "self_consistency": (1300, []),
+    "dice": (650, []),
+    "temporal": (240, []),
+    "self_taught_evaluator": (110, []),  # as positives_only
+    "process_based": (650, []),
+    "random_judge": (650, ["strategy=self_rewarding", "judge.name=benchmarks.controls:random_judge"]),
+    "oracle_judge": (650, ["strategy=self_rewarding", "judge.name=benchmarks.controls:oracle_judge"]),
 }
 
 
 def recipe_of(name: str, seed: int, split: str) -> Recipe:
     """The micro recipe with what a strategy or a control changes."""
-    strategy = FIRST if name in CONTROLS else name
-    settings = [f"seed={seed}", f"strategy={strategy}", f"prompts.num={NUM_PROMPTS}", f"evaluation.split={split}"]
-    return load_recipe("micro", [*settings, *SETTINGS[name]])
+    num_prompts, changes = SETTINGS[name]
+    strategy = [] if any(one.startswith("strategy=") for one in changes) else [f"strategy={name}"]
+    prompts = [f"prompts.num={num_prompts}"] if num_prompts else []
+    return load_recipe("micro", [f"seed={seed}", f"evaluation.split={split}", *strategy, *prompts, *changes])
 
 
 class Tokens:
@@ -158,8 +159,8 @@ def figures(work: Path, name: str, seeds: list[int]) -> dict[str, Any]:
     return {
         "strategy": name,
         "seeds": [run.recipe().seed for run in runs],
-        "num_prompts": runs[0].recipe().prompts.num,
-        "settings": SETTINGS[name],
+        "num_prompts": SETTINGS[name][0],
+        "settings": SETTINGS[name][1],
         "score": over_seeds([score(e, "m3") for e in evals]),
         "by_model": {m: over_seeds([score(e, m) for e in evals]) for m in ("sft", "m1", "m2", "m3")},
         "m2_minus_m1": over_seeds([score(e, "m2") - score(e, "m1") for e in evals]),
@@ -177,6 +178,7 @@ def figures(work: Path, name: str, seeds: list[int]) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Runs what is missing, and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
