@@ -16,10 +16,10 @@ from selfreward.engines.base import Sampling
 from selfreward.errors import StageFailed
 from selfreward.evaluation.evaluate import measured_judge
 from selfreward.evaluation.health import judge_health
-from selfreward.evaluation.pairwise import Meeting, Pair, compare
 from selfreward.evaluation.pinned import TEMPLATE
 from selfreward.evaluation.verdicts import Verdict, Winner, higher, shares, tally
 from selfreward.guards import judge_alarms
+from selfreward.judges.pairwise import Meeting, Pair, compare
 from selfreward.progress import Progress
 from selfreward.recipe import EarlyStopping, Recipe
 from selfreward.records import Prompt, RankedSet, Response, digest

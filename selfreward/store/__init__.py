@@ -16,6 +16,7 @@ from selfreward.store.filling import fill
 from selfreward.store.lines import Lazy, Lines, read, stream
 from selfreward.store.manifest import MANIFEST_FILE, Sealed, read_manifest, seal
 from selfreward.store.run import (
+    AHEAD_FOLDER,
     ANALYSIS_FILE,
     ATTEMPTS_FILE,
     BASE_FOLDER,
@@ -33,10 +34,13 @@ from selfreward.store.run import (
     IFT_FILE,
     JUDGEMENTS_FILE,
     LESSON_FILE,
+    LIKELIHOODS_FILE,
     LOCK_FILE,
     LOGS_FOLDER,
+    META_JUDGEMENTS_FILE,
     METRICS_FILE,
     MODEL_FOLDER,
+    OTHERS_RESPONSES_FILE,
     PAIRS_FILE,
     PROMPTS_FILE,
     RANKED_FILE,
@@ -44,6 +48,7 @@ from selfreward.store.run import (
     RESPONSES_FILE,
     SEED_FILES,
     SEED_FOLDER,
+    SELF_RANKED_FILE,
     SNAPSHOTS_FOLDER,
     STAMP_FILE,
     VALIDATION_JUDGEMENTS_FILE,
@@ -58,6 +63,7 @@ from selfreward.store.run import (
 )
 
 __all__ = [
+    "AHEAD_FOLDER",
     "ANALYSIS_FILE",
     "ATTEMPTS_FILE",
     "BASE_FOLDER",
@@ -75,11 +81,14 @@ __all__ = [
     "IFT_FILE",
     "JUDGEMENTS_FILE",
     "LESSON_FILE",
+    "LIKELIHOODS_FILE",
     "LOCK_FILE",
     "LOGS_FOLDER",
     "MANIFEST_FILE",
+    "META_JUDGEMENTS_FILE",
     "METRICS_FILE",
     "MODEL_FOLDER",
+    "OTHERS_RESPONSES_FILE",
     "PAIRS_FILE",
     "PROMPTS_FILE",
     "RANKED_FILE",
@@ -87,6 +96,7 @@ __all__ = [
     "RESPONSES_FILE",
     "SEED_FILES",
     "SEED_FOLDER",
+    "SELF_RANKED_FILE",
     "SNAPSHOTS_FOLDER",
     "STAMP_FILE",
     "VALIDATION_JUDGEMENTS_FILE",

@@ -10,7 +10,7 @@ from support_pairwise import asked
 from selfreward import store
 from selfreward.errors import StageFailed
 from selfreward.evaluation.early_stopping import choose_snapshot, walk
-from selfreward.evaluation.pairwise import Meeting
+from selfreward.judges.pairwise import Meeting
 from selfreward.progress import QuietProgress
 from selfreward.recipe import Recipe
 from selfreward.records import Judgement, RankedResponse, RankedSet
