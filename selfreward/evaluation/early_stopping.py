@@ -147,12 +147,13 @@ class _Asked:
         return self._is_better(step, best, ours, theirs, tally(verdicts, self.recipe.seed))
 
     def by_health(self, step: int, best: int | None) -> tuple[bool, dict[str, Any]]:
-        """Good is a snapshot that, as a judge of the responses in the validation seed, passes no limit of `guards`."""
+        """Good is a snapshot that, as a judge of the responses in the validation seed, passes no limit of a guard that looks."""
         judgements = judge_into(
             self.folder / store.VALIDATION_JUDGEMENTS_FILE, ranked_responses(self.sets), measured_judge(self.recipe),
             self.recipe, self.engines, str(self.snapshots / f"step-{step}"), self._name(step), self.progress,
         )  # fmt: skip
-        alarms = judge_alarms(judgements, self.recipe.guards)
+        guards = self.recipe.guards
+        alarms = [one for one in judge_alarms(judgements, guards) if getattr(guards, one.guard).action != "off"]
         health = judge_health(judgements)
         figures = {name: health[name] for name in ("readable", "tie_rate", "score_entropy_bits")}
         return not alarms, {**figures, "alarms": [alarm.said for alarm in alarms]}

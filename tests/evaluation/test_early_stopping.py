@@ -28,17 +28,14 @@ Chosen = Callable[..., tuple[Path, dict[str, Any]]]
 def choose(here: Path, monkeypatch: pytest.MonkeyPatch) -> Chosen:
     """Chooses among snapshots that say good so many times; the model's folder and early_stopping.json."""
 
-    def chosen(by: str, *goods: int, patience: int = 1, sets: list[RankedSet] = SETS) -> tuple[Path, dict[str, Any]]:
+    def chosen(
+        by: str, *goods: int, patience: int = 1, sets: list[RankedSet] = SETS, **sections: Any
+    ) -> tuple[Path, dict[str, Any]]:
         times = ",".join(f"{step}:{num}" for step, num in zip(STEPS, goods, strict=False))
         monkeypatch.setenv("SELFREWARD_TEST_GOODS", times)
         early_stopping = {"every": 10, "by": by, "patience": patience}
-        recipe = Recipe.of(
-            {
-                "name": "x",
-                "engine": {"name": "support_pairwise:snapshot"},
-                "training": {"early_stopping": early_stopping},
-            }
-        )
+        engine, training = {"name": "support_pairwise:snapshot"}, {"early_stopping": early_stopping}
+        recipe = Recipe.of({"name": "x", "engine": engine, "training": training, **sections})
         folder = here / "m2"
         for step in STEPS[: len(goods)]:
             (folder / "snapshots" / f"step-{step}").mkdir(parents=True)
@@ -129,6 +126,12 @@ def test_by_health_a_snapshot_that_judges_no_more_ends_the_walk(choose: Chosen) 
     ]  # fmt: skip
     assert story["why"].startswith("step 30 as a judge: 100% of the pairs")
     assert not (folder / store.VALIDATION_RESPONSES_FILE).exists()
+
+
+def test_a_guard_that_does_not_look_ends_no_walk(choose: Chosen) -> None:
+    off = {guard: {"action": "off"} for guard in ("ties", "one_score", "entropy")}
+    _, story = choose("health", 1, 0, guards=off)
+    assert (story["chosen"], story["looked_at"][1]["alarms"]) == (20, [])
 
 
 def test_by_health_the_first_is_taken_where_it_is_the_judge_that_is_sick(choose: Chosen) -> None:
