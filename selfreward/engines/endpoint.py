@@ -1,8 +1,8 @@
 """An HTTP endpoint that takes JSON and gives JSON: how many requests at once, at what pace, what is tried again.
 
-Tried again are connections that fail, answers that take too long, 429 and 5xx, and answers that are no JSON, which is how a
-proxy hands on what it got half of; nothing else. The key comes from an environment variable and goes into one header; it is
-in no message, log or record.
+Tried again are connections that fail, answers that take too long, 429 and 5xx, answers that are no JSON, which is how a
+proxy hands on what it got half of, and what their reader takes for such; nothing else. The key comes from an environment
+variable and goes into one header; it is in no message, log or record.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class Rejected(Exception):
         self.status, self.code, self.message = status, code, message
 
 
-class _Passing(Exception):
+class Passing(Exception):
     """A fault that may pass; `todo` is what to do where it does not, if it says more than that."""
 
     def __init__(self, reason: str, wait_s: float | None = None, todo: str = "") -> None:
@@ -90,10 +90,10 @@ class Endpoint:
         """What each task returns, and the first failure. After it no request is begun; those under way may end."""
         return self._run(self._all(tasks))
 
-    async def post(self, path: str, body: dict[str, Any]) -> Any:
-        """The JSON of the answer. Rejected for a 4xx, StageFailed where trying again did not help either.
+    async def post(self, path: str, body: dict[str, Any], read: Callable[[Any], T]) -> T:
+        """What `read` makes of the JSON of the answer. Rejected for a 4xx, StageFailed where trying again did not help either.
 
-        A web page is not asked for again: the address is wrong.
+        `read` raises Passing for what may be better another time. A web page is not asked for again: the address is wrong.
         """
         tries = self.settings.retries + 1
         async with self._slots:
@@ -103,8 +103,8 @@ class Endpoint:
                 await self._pace()
                 self.counts["requests" if attempt == 0 else "retries"] += 1
                 try:
-                    return await self._asked_once(path, body)
-                except _Passing as fault:
+                    return read(await self._asked_once(path, body))
+                except Passing as fault:
                     last = fault
                 if gone := self._gone():
                     raise StageFailed(gone, self.url, "run again to go on")
@@ -119,11 +119,11 @@ class Endpoint:
         raise StageFailed(f"no answer in {tries} tries; the last: {last.reason}", self.url, "run again to go on")
 
     async def _asked_once(self, path: str, body: dict[str, Any]) -> Any:
-        """The JSON of the answer; _Passing for what may be better another time."""
+        """The JSON of the answer; Passing for what may be better another time."""
         try:
             response = await self._client.post(f"{self.url}{path}", json=body)
         except httpx2.RequestError as error:  # no connection, no end, a body that is not what its header says
-            raise _Passing(self._shown(f"{type(error).__name__} {error}")) from None
+            raise Passing(self._shown(f"{type(error).__name__} {error}")) from None
         if response.is_success:
             return self._json(response)
         reason = self._message(response)
@@ -131,7 +131,7 @@ class Endpoint:
             raise Rejected(response.status_code, _code(response), reason)
         if _code(response) == "insufficient_quota":
             raise StageFailed(f"429: {reason}", self.url, "the account is used up; run again to go on")
-        raise _Passing(f"{response.status_code}: {reason}", _retry_after_s(response))
+        raise Passing(f"{response.status_code}: {reason}", _retry_after_s(response))
 
     def failure(self, rejected: Rejected) -> StageFailed:
         """A 4xx as the end of a stage."""
@@ -182,7 +182,7 @@ class Endpoint:
         if start > now:
             await asyncio.sleep(start - now)
 
-    async def _back_off(self, attempt: int, fault: "_Passing") -> None:
+    async def _back_off(self, attempt: int, fault: "Passing") -> None:
         """A pause that grows, which a server can make longer but not shorter: some ask to be asked again in 0 seconds."""
         if fault.wait_s is not None:
             self._next_start = max(self._next_start, time.monotonic() + fault.wait_s)  # holds for every request
@@ -200,7 +200,7 @@ class Endpoint:
             what = f"answered {response.status_code} with something other than JSON: {self._shown(response.text)!r}"
         if "html" in response.headers.get("Content-Type", "").lower():
             raise StageFailed(what, self.url, ADVICE[404])
-        raise _Passing(what, todo="check server.url")
+        raise Passing(what, todo="check server.url")
 
     def _message(self, response: httpx2.Response) -> str:
         """What the server says is wrong, in one line."""

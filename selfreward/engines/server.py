@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from selfreward.chat import turns
 from selfreward.engines.base import Completion, Request, Sampling, Unanswered
-from selfreward.engines.endpoint import Endpoint, Rejected
+from selfreward.engines.endpoint import Endpoint, Passing, Rejected
 from selfreward.errors import BadInput, StageFailed
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class _Logprobs(BaseModel):
 
 
 class _Choice(BaseModel):
-    index: int = 0
+    index: int | None = None  # None: its place in the list
     message: _Message
     finish_reason: str | None
     logprobs: _Logprobs | None = None
@@ -246,7 +246,7 @@ class ServerEngine:
             raise StageFailed(what, self.endpoint.url, "serve the model with another server")
         # The tokens of several choices are counted together alone.
         num_tokens = answer.usage.completion_tokens if answer.usage and len(answer.choices) == 1 else None
-        return [self._completion(choice, num_tokens) for choice in sorted(answer.choices, key=lambda c: c.index)]
+        return [self._completion(choice, num_tokens) for choice in answer.choices]
 
     async def _score(self, prompt: str, said: str, candidates: Sequence[str]) -> tuple[float, ...] | None:
         """The candidates' probabilities as the next token; see `score_tokens`."""
@@ -285,14 +285,8 @@ class ServerEngine:
         return tuple(probs)
 
     async def _ask(self, body: dict[str, Any]) -> _Answer:
-        """One request for a chat completion, and what can be checked of every answer."""
-        values = await self.endpoint.post("/chat/completions", {"model": self.model, **body})
-        try:
-            answer = _Answer.model_validate(values)
-        except ValidationError as error:
-            fault = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in fault["loc"])
-            raise StageFailed(f"not a chat completion: {place}: {fault['msg']}", self.endpoint.url) from None
+        """One request for a chat completion, its choices in order, and what can be checked of every answer."""
+        answer = await self.endpoint.post("/chat/completions", {"model": self.model, **body}, self._read)
         if not _is_same_model(self.model, answer.model):
             what = f"was asked for the model {self.model!r}, and {answer.model!r} answered"
             raise StageFailed(what, self.endpoint.url, "serve the right one, or write its name there as server.model")
@@ -301,6 +295,21 @@ class ServerEngine:
             self.counts["prompt_tokens"] += answer.usage.prompt_tokens
             self.counts["completion_tokens"] += answer.usage.completion_tokens or 0
         return answer
+
+    def _read(self, values: Any) -> _Answer:
+        """JSON as a chat completion; Passing where a choice is missing among the others, or there twice."""
+        try:
+            answer = _Answer.model_validate(values)
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            place = ".".join(str(part) for part in fault["loc"])
+            raise StageFailed(f"not a chat completion: {place}: {fault['msg']}", self.endpoint.url) from None
+        by_index = {place if c.index is None else c.index: c for place, c in enumerate(answer.choices)}
+        num = len(answer.choices)
+        if by_index.keys() != set(range(num)):  # samples would be made up of one another, with nothing to show it
+            what = f"the indices of its {num} choices are not those from 0 to {num - 1}, each once"
+            raise Passing(what, todo="serve the model with another server")
+        return answer.model_copy(update={"choices": [by_index[index] for index in range(num)]})
 
     def _completion(self, choice: _Choice, num_tokens: int | None) -> Completion:
         message = choice.message
