@@ -151,6 +151,22 @@ def test_f05_the_few_shot_prompt_does_not_grow(new_round: Callable[..., Round]) 
     assert set(shown) == {8}
 
 
+def test_attempts_that_were_killed_at_any_byte_end_in_the_same_file(
+    new_round: Callable[..., Round], tmp_path: Path
+) -> None:
+    recipe = changed("prompts", num=25)
+    whole = new_round(recipe=recipe)
+    prompts = whole.new_prompts()
+    content = (whole.folder / store.ATTEMPTS_FILE).read_bytes()
+    assert content.count(b"\n") > 2 * round_module.ATTEMPTS_AT_ONCE
+    for place in (0, 1, len(content) // 3, 2 * len(content) // 3, len(content) - 1, len(content)):
+        round_ = new_round(recipe=recipe)
+        (round_.folder / store.PROMPTS_FILE).unlink()
+        (round_.folder / store.ATTEMPTS_FILE).write_bytes(content[:place])
+        assert round_.new_prompts() == prompts
+        assert (round_.folder / store.ATTEMPTS_FILE).read_bytes() == content
+
+
 def test_later_attempts_see_what_was_written_before(new_round: Callable[..., Round]) -> None:
     round_ = new_round(recipe=changed("prompts", shots_seed=0, shots_generated=8, num=25))
     written = {prompt.id for prompt in round_.new_prompts()}
