@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 
 from selfreward.chat import turns
-from selfreward.engines.base import Completion, Request, Sampling, Unanswered
+from selfreward.engines.base import Completion, Probs, Request, Sampling, Unanswered
 from selfreward.engines.endpoint import Endpoint, Passing, Rejected
 from selfreward.errors import BadInput, StageFailed
 
@@ -111,20 +111,18 @@ class ServerEngine:
         """See `Engine`: a server tells it to nobody."""
         return [None] * len(prompts)
 
-    def score_tokens(
-        self, items: Sequence[tuple[str, str]], candidates: Sequence[str]
-    ) -> list[tuple[float, ...] | None]:
+    def score_tokens(self, items: Sequence[tuple[str, str]], candidates: Sequence[str]) -> list[Probs]:
         """See `Engine`. A candidate that is not among the 20 likeliest tokens has probability 0 here.
 
         What was said is sent as an unfinished turn of the assistant's, which vLLM and SGLang go on with and OpenAI
         refuses; the space at its end is left to the server, whose tokenizer may join it to the candidate or not.
-        StageFailed where the server gives no probabilities.
+        Unanswered as in `generate`, also where the server gives no probabilities.
         """
         tasks = [partial(self._score, prompt, said, candidates) for prompt, said in items]
         scores, failed = self.endpoint.run_all(tasks)
         if failed:
-            raise failed
-        return scores
+            raise Unanswered(str(failed), "", "", scores) from failed
+        return [score[0] if score else None for score in scores]
 
     def loglik(self, items: Sequence[tuple[str, str]]) -> list[float]:
         """No endpoint gives the likelihood of a given text: BadInput."""
@@ -248,8 +246,8 @@ class ServerEngine:
         num_tokens = answer.usage.completion_tokens if answer.usage and len(answer.choices) == 1 else None
         return [self._completion(choice, num_tokens) for choice in answer.choices]
 
-    async def _score(self, prompt: str, said: str, candidates: Sequence[str]) -> tuple[float, ...] | None:
-        """The candidates' probabilities as the next token; see `score_tokens`."""
+    async def _score(self, prompt: str, said: str, candidates: Sequence[str]) -> tuple[Probs]:
+        """The candidates' probabilities as the next token, in a tuple of their own; see `score_tokens`."""
         messages = turns(prompt)
         body: dict[str, Any] = {
             "temperature": 0,  # of the drawn token alone; probabilities are those at 1
@@ -269,7 +267,7 @@ class ServerEngine:
                 raise
             log.warning("a prompt does not fit the model's context: %s", rejected.message)
             self.counts["too_long"] += 1
-            return None
+            return (None,)
         logprobs = answer.choices[0].logprobs
         places = (logprobs and logprobs.content) or []
         if not places or not places[0].top_logprobs:
@@ -282,7 +280,7 @@ class ServerEngine:
         if len(places) > 1 and not places[0].token.strip():  # the space is a token of its own
             after = _probs(places[1])
             probs = [p + first.get("", 0.0) * after.get(c, 0.0) for p, c in zip(probs, candidates, strict=True)]
-        return tuple(probs)
+        return (tuple(probs),)
 
     async def _ask(self, body: dict[str, Any]) -> _Answer:
         """One request for a chat completion, its choices in order, and what can be checked of every answer."""

@@ -411,6 +411,20 @@ def test_a_request_that_fails_does_not_lose_the_answers_to_others(
     assert [answer for answer in answers[:4]] == whole[:4]
 
 
+@pytest.mark.parametrize("fault", [(400, {}, {"error": {"message": "no"}}), (500, {}, "oh")], ids=str)
+def test_probabilities_that_fail_do_not_lose_those_of_others(
+    fake: FakeEndpoint, engine_of: Callable[..., ServerEngine], fault: Any
+) -> None:
+    fake.probs = {"3": 0.6, "4": 0.3}
+    fake.context = 50
+    items = [(prompt, "Score: ") for prompt in ("fish", "bad", "long " * 60, "fowl")]
+    fake.faults_by_prompt["bad"] = fault
+    with pytest.raises(Unanswered) as raised:
+        engine_of(concurrency=4, retries=0).score_tokens(items, ["3", "4"])
+    probs = pytest.approx((0.6, 0.3))
+    assert raised.value.answers in ([(probs,), None, (None,), (probs,)], [(probs,), None, (None,), None])
+
+
 def test_after_a_failure_no_further_request_is_begun(
     fake: FakeEndpoint, engine_of: Callable[..., ServerEngine]
 ) -> None:
