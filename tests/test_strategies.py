@@ -468,6 +468,24 @@ def test_a_judge_that_always_says_five_is_warned_of_and_kept_with_the_run_until_
     assert capsys.readouterr().err == ""
 
 
+def test_a_model_that_repeats_itself_at_length_and_a_judge_that_cannot_be_read_give_alarms(
+    new_round: Callable[..., Round],
+) -> None:
+    def rambles(prompt: str) -> list[str]:
+        if prompt.startswith("Review"):
+            return ["I would rather not say."]
+        return ["a cat and " * 200] if "Task:" not in prompt else support_engines.said(prompt)
+
+    recipe = changed("responses", max_tokens=10_000)
+    round_, logged = new_round(rambles, recipe), list[dict[str, Any]]()
+    round_.progress = QuietProgress(log=lambda **scalars: logged.append(scalars))
+    assert self_rewarding(round_).pairs == ()
+    alarms = {line["guard"]: line["said"] for line in logged if "guard" in line}
+    assert list(alarms) == ["length", "duplicates", "readable", "pairs"]
+    assert alarms["duplicates"] == "75% of the responses repeat another to their prompt"
+    assert alarms["readable"] == "only 0% of the votes could be read"
+
+
 def test_a_guard_that_is_to_stop_the_run_does_so_each_time_and_keeps_what_was_judged(
     new_round: Callable[..., Round],
 ) -> None:
