@@ -21,6 +21,7 @@ import httpx2
 
 from selfreward.errors import BadInput, StageFailed
 from selfreward.recipe import Server
+from selfreward.text import visible
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ LONGEST_BACKOFF_S = 60.0
 LONGEST_RETRY_AFTER_S = 900.0  # a server that asks for more is not waited for
 CONNECT_S = 10.0
 MOST_SHOWN = 300  # characters of a server's message
+HIDDEN = "***"  # in the place of the key
+LEAST_KEY = 16  # characters; what is shorter is made up for a server that wants none, and may be a word of its answers
 _MOVED = "give server.url the address that it moved to"
 ADVICE = {
     **dict.fromkeys((301, 302, 303, 307, 308), _MOVED),
@@ -195,7 +198,8 @@ class Endpoint:
 
     def _json(self, response: httpx2.Response) -> Any:
         try:
-            return response.json()
+            answer = response.json()
+            return self._without_key(answer) if len(self._key or "") >= LEAST_KEY else answer
         except (ValueError, RecursionError):
             what = f"answered {response.status_code} with something other than JSON: {self._shown(response.text)!r}"
         if "html" in response.headers.get("Content-Type", "").lower():
@@ -219,8 +223,16 @@ class Endpoint:
     def _shown(self, text: str) -> str:
         """A short text of a server's, without the key that some of them repeat."""
         if self._key:
-            text = text.replace(self._key, "***")
-        return " ".join(text.split())[:MOST_SHOWN]
+            text = text.replace(self._key, HIDDEN)
+        return visible(" ".join(text.split()))[:MOST_SHOWN]
+
+    def _without_key(self, value: Any) -> Any:
+        """An answer whose texts hold no key: one that a server says again would become a record."""
+        if isinstance(value, dict):
+            return {key: self._without_key(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self._without_key(inner) for inner in value]
+        return value.replace(self._key or "", HIDDEN) if isinstance(value, str) else value
 
 
 def read_key(variable: str | None) -> str | None:
@@ -254,6 +266,7 @@ def check_reachable(url: str, key: str | None) -> None:
         raise BadInput(f"does not answer: {error}", url, "start the server, or mend server.url") from None
     if answer.status_code in (401, 403) or answer.is_redirect:
         place = f" and sends to {answer.headers.get('Location')}" if answer.is_redirect else ""
+        place = place.replace(key or "Bearer", HIDDEN)
         raise BadInput(f"answers {answer.status_code}{place}", url, ADVICE.get(answer.status_code, _MOVED))
     if answer.is_success and "html" in answer.headers.get("Content-Type", "").lower():
         raise BadInput("answers with a web page", url, ADVICE[404])
