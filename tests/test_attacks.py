@@ -203,7 +203,7 @@ def bomb(levels: int) -> str:
 def test_a_recipe_of_aliases_is_refused_before_it_is_a_billion_values(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.yaml").write_text(text)
     begin = time.monotonic()
-    with pytest.raises(BadInput, match=r"x\.yaml: not YAML: (it says more than 10000 values|maximum recursion)"):
+    with pytest.raises(BadInput, match=r"x\.yaml: not YAML: it (says more than 10000 values|is nested too deep)"):
         load_recipe(tmp_path / "x.yaml")
     assert time.monotonic() - begin < 20
 

@@ -1,5 +1,6 @@
 """A run folder: what is appended stays, what is missing is made once, and a killed run owes at most one batch."""
 
+import ast
 import itertools
 import json
 import logging
@@ -169,7 +170,7 @@ def test_a_file_that_is_filled_in_several_goes_is_the_one_filled_at_once_whereve
     filling = store.Filling(path, Prompt, QUIET)
     for begin, end in itertools.pairwise(ends):
         wanted = items[begin:end]
-        assert filling.fill(wanted, lambda item: f"id-{item}", make) == make(wanted)
+        assert filling.fill(wanted + wanted[:1], lambda item: f"id-{item}", make) == make(wanted + wanted[:1])
         assert filling.fill(wanted, lambda item: f"id-{item}", lambda _: pytest.fail("made twice")) == make(wanted)
     assert path.read_bytes() == content
 
@@ -481,3 +482,16 @@ def test_metrics_are_readable_after_a_kill_in_the_middle_of_a_line(tmp_path: Pat
     rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
     assert [row["loss"] for row in rows if "loss" in row] == [1, 2]
     assert [(row["torn"], row["bytes"]) for row in rows if "torn" in row] == [("metrics.jsonl", 15)]
+
+
+def test_the_time_of_day_is_written_down_and_waited_for_where_a_server_names_it_and_decides_nothing_else() -> None:
+    """A clock may jump: what is timed goes by time.monotonic."""
+    package = Path(store.__file__).parents[1]
+    asked = {
+        str(file.relative_to(package))
+        for file in package.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("time.time", "time.gmtime", "time.localtime", "datetime.now", "datetime.utcnow")
+    }
+    assert asked == {"store/run.py", "stamp.py", "engines/endpoint.py"}

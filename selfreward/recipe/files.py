@@ -36,7 +36,8 @@ def _yaml(text: str, where: object) -> Any:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}" if mark else where
-        reason = " ".join(str(getattr(error, "problem", None) or error).split())
+        deep = "it is nested too deep, or within itself" if isinstance(error, RecursionError) else None
+        reason = deep or " ".join(str(getattr(error, "problem", None) or error).split())
         raise BadInput(f"not YAML: {reason}", place, "mend the file") from None
 
 

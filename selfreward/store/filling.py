@@ -56,10 +56,10 @@ class Filling(Generic[R]):
     def fill(self, wanted: Sequence[T], key: Callable[[T], str], make: Callable[[list[T]], list[R]]) -> Lines[R]:
         """One record for each item, in that order; what the file does not hold is one batch. See `fill`."""
         hashes = [hash(key(item)) for item in wanted]
-        missing = [item for item, hashed in zip(wanted, hashes, strict=True) if hashed not in self._begins]
+        missing = {h: item for h, item in zip(hashes, wanted, strict=True) if h not in self._begins}  # each id once
         if missing:
-            begins = _make(self.path, missing, key, make)
-            self._begins |= {hash(key(item)): begin for item, begin in zip(missing, begins, strict=True)}
+            begins = _make(self.path, list(missing.values()), key, make)
+            self._begins |= dict(zip(missing, begins, strict=True))
         return Lines(self.path, self.record_type, [self._begins[hashed] for hashed in hashes])
 
 
