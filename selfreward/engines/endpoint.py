@@ -266,8 +266,8 @@ def check_reachable(url: str, key: str | None) -> None:
         raise BadInput(f"does not answer: {error}", url, "start the server, or mend server.url") from None
     if answer.status_code in (401, 403) or answer.is_redirect:
         place = f" and sends to {answer.headers.get('Location')}" if answer.is_redirect else ""
-        place = place.replace(key or "Bearer", HIDDEN)
-        raise BadInput(f"answers {answer.status_code}{place}", url, ADVICE.get(answer.status_code, _MOVED))
+        said = f"answers {answer.status_code}{place}"
+        raise BadInput(said.replace(key, HIDDEN) if key else said, url, ADVICE.get(answer.status_code, _MOVED))
     if answer.is_success and "html" in answer.headers.get("Content-Type", "").lower():
         raise BadInput("answers with a web page", url, ADVICE[404])
 
