@@ -323,6 +323,24 @@ def test_a_folder_with_another_recipe_is_refused_and_says_what_differs(tmp_path:
     assert "sft" not in str(raised.value).replace(str(tmp_path), "")
 
 
+def test_a_run_whose_judge_template_was_edited_does_not_go_on_with_the_other_words(
+    tmp_path: Path, recipe: Recipe
+) -> None:
+    template = tmp_path / "mine.jinja"
+    template.write_text("Judge {{ prompt }} and {{ response }}.")
+    named = Recipe.of({**recipe.model_dump(), "judge": {"template": str(template)}})
+    for _ in range(2):
+        with open_run(tmp_path / "run", named) as run:
+            assert set(run.template_hashes()) == {"judge", "prompts"}
+    template.write_text("Judge {{ prompt }} and {{ response }} kindly.")
+    with pytest.raises(BadInput, match="template of its judge has been edited"), open_run(tmp_path / "run", named):
+        pass
+    stamp = tmp_path / "run" / "stamp.json"
+    stamp.write_text(json.dumps({key: value for key, value in read_json(stamp).items() if key != "templates"}))
+    with open_run(tmp_path / "run", named) as run:  # a run from before stamps held hashes of templates
+        assert run.template_hashes() == {}
+
+
 def test_a_run_may_go_on_with_smaller_batches_and_another_plan(tmp_path: Path, recipe: Recipe) -> None:
     with open_run(tmp_path / "run", recipe):
         pass

@@ -15,7 +15,7 @@ from selfreward.recipe import RECIPE_FILE, Recipe, differences, load_recipe, to_
 from selfreward.stamp import stamp, weight_hashes
 from selfreward.store.files import append_row, read_json, saving, write_json, write_text, writing
 from selfreward.store.manifest import forget_missing, seal
-from selfreward.templates import source, template_names
+from selfreward.templates import source, template_names, text_hash
 
 # In the run folder
 STAMP_FILE = "stamp.json"
@@ -122,6 +122,11 @@ class RunFolder:
             return str(self.path / BASE_FOLDER)
         return base_model(self.recipe(), self.path)
 
+    def template_hashes(self) -> dict[str, str]:
+        """Kind of template -> SHA-256 of the text with which the run was started; empty where its stamp does not hold it."""
+        path = self.path / STAMP_FILE
+        return dict(read_json(path).get("templates") or {}) if path.is_file() else {}
+
     def log(self, **scalars: Any) -> None:
         """Adds one line to the metrics, with the time; and one more where a kill had torn the last."""
         now = round(time.time(), 3)
@@ -191,6 +196,23 @@ def _same_recipe(path: Path, recipe: Recipe) -> None:
         raise BadInput(what, path, f"give another folder with --to, or continue this run: selfreward run {path}")
 
 
+def _text_hashes(recipe: Recipe) -> dict[str, str]:
+    """As `RunFolder.template_hashes`, of a recipe's templates as they are."""
+    return {
+        "judge": text_hash("judge", recipe.judge.template),
+        "prompts": text_hash("prompts", recipe.prompts.template),
+    }
+
+
+def _same_texts(path: Path, recipe: Recipe) -> None:
+    """BadInput where a template has another text than the run was started with: it would be half of one judge, half of another."""
+    found = _text_hashes(recipe)
+    for kind, stamped in RunFolder(path).template_hashes().items():
+        if stamped != found.get(kind):
+            what = f"the template of its {kind} has been edited since the run was started"
+            raise BadInput(what, path, "restore the text, or start another run with --to")
+
+
 def _attempts(path: Path) -> list[int]:
     """The numbers of a run's launches so far."""
     numbers = (entry.name.removeprefix("attempt_") for entry in (path / LOGS_FOLDER).glob("attempt_[0-9]*"))
@@ -250,10 +272,11 @@ def open_run(path: str | Path, recipe: Recipe, command: Sequence[str] | None = N
         launch = stamp(command)
         if (run.path / RECIPE_FILE).exists():
             _same_recipe(run.path, recipe)
+            _same_texts(run.path, recipe)
         else:
             commit = Path(model).name if is_hub_name(recipe.model) else None
             made_of = {"model": recipe.model, "commit": commit, "weights": weight_hashes(model)}
-            write_json(run.path / STAMP_FILE, {**launch, **made_of})
+            write_json(run.path / STAMP_FILE, {**launch, **made_of, "templates": _text_hashes(recipe)})
             write_text(run.path / RECIPE_FILE, to_yaml(recipe))
         if template is not None and not (run.path / BASE_FOLDER).exists():
             with saving(run.path / BASE_FOLDER) as unfinished:
