@@ -7,7 +7,7 @@ The folder holds `match.json` (who plays, who judges: a folder belongs to one ma
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from selfreward import store
 from selfreward.errors import BadInput
 from selfreward.evaluation.alpaca import check_same_instructions
 from selfreward.evaluation.answers import Answers, answer, held_out, identity, is_model, read_instructions, read_side
+from selfreward.evaluation.kinds import Kind, by_kind, merged
 from selfreward.evaluation.pairwise import Meeting, Pair, compare, compare_with, longer
 from selfreward.evaluation.pinned import Pinned, open_folder
 from selfreward.evaluation.verdicts import (
@@ -25,7 +26,6 @@ from selfreward.evaluation.verdicts import (
     share_of,
     shares,
     tally,
-    with_categories,
 )
 from selfreward.progress import Progress
 from selfreward.records import Response, digest
@@ -56,19 +56,18 @@ def answers_of(sides: Sequence[Path], prompts: Path | None, folder: Path, progre
     return [known[side] if side in known else answer(side, asked, folder, progress) for side in sides]
 
 
-def _known(sides: Sequence[Path], prompts: Path | None) -> tuple[dict[Path, Answers], dict[str, str | None]]:
-    """The answers that are there already, and the prompts with their categories; BadInput where they do not fit together."""
+def _known(sides: Sequence[Path], prompts: Path | None) -> tuple[dict[Path, Answers], dict[str, Kind]]:
+    """The answers that are there already, and the prompts with their kinds; BadInput where they do not fit together."""
     known = {side: read_side(side) for side in sides if not is_model(side)}
     if not known and prompts is None:
         known = {side: held_out(side) for side in sides}
     if prompts is None:
         first = next(iter(known.values()))
-        asked = {text: first.categories.get(text) for text in first.texts}
+        asked = first.kinds
         others: object = first.name
     else:
         asked, others = read_instructions(prompts), prompts
-        categories = {text: category for text, category in asked.items() if category}
-        known = {side: replace(answers, categories=categories) for side, answers in known.items()}
+        known = {side: replace(answers, kinds={**answers.kinds, **asked}) for side, answers in known.items()}
     for answers in known.values():
         check_same_instructions(answers.texts, asked, answers.name, others)
     return known, asked
@@ -107,17 +106,17 @@ def match(sides: Sequence[Answers], judge: Pinned, folder: Path, progress: Progr
     """
     ours, theirs = sides
     prompts = list(ours.texts)
-    categories = [ours.categories.get(prompt) or theirs.categories.get(prompt) for prompt in prompts]
+    kinds = [merged(ours.kinds[prompt], theirs.kinds[prompt]) for prompt in prompts]
     seed = judge.recipe.seed if judge.recipe else 0
     if judge.by == "scores":
         outcomes = _by_scores(sides, judge, folder, progress)
-        found = with_categories(outcomes, categories, lambda group: shares(group, seed))
+        found = {**shares(outcomes, seed), **by_kind(outcomes, kinds, lambda group: shares(group, seed))}
     else:
         meetings = meet(sides, judge, folder, progress)
         outcomes = [outcome([verdict.winner for verdict in meeting.verdicts]) for meeting in meetings]
         verdicts = [
-            Verdict(id=meeting.id, order=verdict.order, winner=verdict.winner, category=category)
-            for meeting, category in zip(meetings, categories, strict=True)
+            Verdict(id=meeting.id, order=verdict.order, winner=verdict.winner, **asdict(kind))
+            for meeting, kind in zip(meetings, kinds, strict=True)
             for verdict in meeting.verdicts
         ]
         faults = Counter(verdict.fault for meeting in meetings for verdict in meeting.verdicts if verdict.fault)

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from selfreward.evaluation.kinds import Kind, words_class
 from selfreward.micro import oracle, people
 from selfreward.micro.tasks import Task, read_instruction
 from selfreward.recipe import Recipe
 from selfreward.records import Prompt, RankedResponse, RankedSet, Response, digest
 from selfreward.statistics import mean_ci
+
+ASKED_WORDS = (3, 6)  # the greatest number of words in each class of asked lengths but the last
 
 
 def _mean(values: Sequence[float]) -> dict[str, Any]:
@@ -31,6 +34,18 @@ def task_of(instruction: str) -> Task:
     if task is None:
         raise ValueError(f"not an instruction of the micro-world: {instruction!r}")
     return task
+
+
+def kind_of(instruction: str) -> Kind | None:
+    """Family, number of constraints and asked length of a prompt of ours; None where it is none."""
+    task = read_instruction(instruction)
+    return None if task is None else Kind(task.family, str(task.complexity), _expected_length(task))
+
+
+def _expected_length(task: Task) -> str:
+    """The class of the words that are asked for; what is said around a list or a fact does not count."""
+    asked = {"order": len(task.words), "fact": 1}.get(task.family, task.count)
+    return "left open" if asked is None else words_class(asked, ASKED_WORDS)
 
 
 def scores(responses: Sequence[Response]) -> dict[str, list[float]]:

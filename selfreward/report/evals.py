@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
+from selfreward.evaluation.kinds import PARTS
 from selfreward.report.cells import NOTHING, add_row, new_table, number, plain, widen
 from selfreward.report.paper_figures import ALPACA_EVAL, HEAD_TO_HEAD
 
@@ -20,10 +21,16 @@ def render_head_to_head(found: Mapping[str, Any], console: Console) -> None:
     net = None if paper[0] is None or paper[2] is None else paper[0] - paper[2]
     rows.append(("net", "", number(found["net"], 1), _interval(found["ci95"]), number(net, 1)))
     rows.append(("net, prompts resampled", "", number(found["net"], 1), _interval(found["bootstrap_ci95"]), ""))
-    for name, of in (found.get("by_category") or {}).items():
-        rows.append((f"net, {name}", str(of["n"]), number(of["net"], 1), _interval(of["ci95"]), ""))
     columns = ("prompts", "%", "95 % interval", "the paper's %")
     _show(console, f"{one} against {two}", columns if net is not None else columns[:3], rows)
+    kinds = [
+        (f"{part.replace('_', ' ')}: {name}", str(of["n"]), _shares([of[share] for share in ("win", "tie", "lose")]),
+         number(of["net"], 1), _interval(of["ci95"]))
+        for part in PARTS
+        for name, of in (found.get(f"by_{part}") or {}).items()
+    ]  # fmt: skip
+    if kinds:
+        _show(console, "By kind of prompt", ("prompts", "win / tie / lose %", "net", "95 % interval"), kinds)
     _say(console, *_notes(found))
 
 
