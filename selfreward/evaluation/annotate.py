@@ -13,7 +13,7 @@ from selfreward.errors import BadInput
 from selfreward.evaluation.answers import Answers, answer, identity, read_instructions
 from selfreward.evaluation.match import meet
 from selfreward.evaluation.pairwise import Meeting
-from selfreward.evaluation.pinned import Pinned
+from selfreward.evaluation.pinned import EVALS, Pinned
 from selfreward.progress import Progress
 from selfreward.records import digest
 
@@ -47,7 +47,7 @@ def write_outputs(side: Path, prompts: Path, target: Path, progress: Progress) -
     if target.exists():
         raise BadInput("is there already", target, "give a new file")
     asked = read_instructions(prompts)
-    folder = Path("evals") / digest("outputs", identity(side), hashlib.sha256(prompts.read_bytes()).hexdigest())
+    folder = EVALS / digest("outputs", identity(side), hashlib.sha256(prompts.read_bytes()).hexdigest())
     answers = answer(side, asked, folder, progress)
     rows: list[dict[str, Any]] = [
         {"instruction": text, "output": output, "generator": answers.name, "dataset": asked[text].category}

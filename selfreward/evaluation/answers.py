@@ -92,7 +92,8 @@ def held_out(side: Path) -> Answers:
     run = _run_of(side)
     path = run.path / side.name / store.EVAL_RESPONSES_FILE
     if not path.is_file():
-        raise BadInput("has not answered held-out prompts", side, "give the prompts with --prompts")
+        todo = f"a run's trained models answer them with: selfreward eval {side.parent}"
+        raise BadInput("has not answered held-out prompts", side, todo)
     texts = {line.samples[0].prompt: line.samples[0].text for line in store.stream(path, Responses)}
     return Answers(model_name(side), texts, kinds_of_run(run, texts))
 

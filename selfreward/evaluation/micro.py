@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from selfreward.evaluation.kinds import Kind, words_class
+from selfreward.evaluation.kinds import Kind, by_kind, words_class
 from selfreward.micro import oracle, people
 from selfreward.micro.tasks import Task, read_instruction
 from selfreward.recipe import Recipe
 from selfreward.records import Prompt, RankedResponse, RankedSet, Response, digest
-from selfreward.statistics import mean_ci
+from selfreward.statistics import head_to_head, mean_ci
 
 ASKED_WORDS = (3, 6)  # the greatest number of words in each class of asked lengths but the last
 
@@ -54,6 +54,19 @@ def scores(responses: Sequence[Response]) -> dict[str, list[float]]:
     for response in responses:
         points.setdefault(response.prompt_id, []).append(float(oracle.score(task_of(response.prompt), response.text)))
     return points
+
+
+def meeting(ours: Sequence[Response], theirs: Sequence[Response]) -> dict[str, Any]:
+    """Wins, ties and losses by the oracle's points, every sample of one model against every one of the other; by kind too."""
+    mine, other = scores(ours), scores(theirs)
+    prompts = {response.prompt_id: response.prompt for response in ours}
+    kinds = [kind_of(prompt) or Kind() for prompt in prompts.values()]
+
+    def count(ids: Sequence[str]) -> dict[str, Any]:
+        return asdict(head_to_head([mine[id] for id in ids], [other[id] for id in ids]))
+
+    ids = list(prompts)
+    return {**count(ids), **by_kind(ids, kinds, count)}
 
 
 def capability(responses: Sequence[Response]) -> dict[str, Any]:

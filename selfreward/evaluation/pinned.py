@@ -23,6 +23,7 @@ from selfreward.stamp import weight_hashes
 from selfreward.store import RunFolder
 from selfreward.templates import Kind, render, text_hash
 
+EVALS = Path("evals")  # where the folders of evaluations are that nobody gave a place
 TEMPLATE = "forced_choice"
 LENGTH = "length"  # the judge that looks at nothing but length
 By = Literal["verdicts", "scores", "grades"]  # of a pair, of a response, of an answer in a chat
@@ -114,7 +115,7 @@ def open_folder(file: str, said: dict[str, Any], to: Path | None, **also: Any) -
 
     BadInput where the folder holds something else, or an evaluation of which something else was said.
     """
-    folder = to or Path("evals") / digest(json.dumps(said))
+    folder = to or EVALS / digest(json.dumps(said))
     path = folder / file
     if path.exists():
         there = store.read_json(path)

@@ -66,10 +66,10 @@ def _shares(values: Sequence[float | None]) -> str:
 def _notes(found: Mapping[str, Any]) -> list[str]:
     """What else is to be known of a match, a line for each."""
     notes = [f"{found['n']} of {found['prompts']} prompts judged, {found['missing']} missing."]
+    if found.get("faults"):
+        notes.append(f"Could not be read: {', '.join(f'{count} {fault}' for fault, count in found['faults'].items())}.")
     if "position_bias" in found:
         notes[0] = f"{notes[0][:-1]}: {found['unreadable']} unreadable, {found['one_order']} judged in one order alone."
-        if found.get("faults"):
-            notes.append(f"Why: {', '.join(f'{count} {fault}' for fault, count in found['faults'].items())} verdicts.")
         notes.append(f"On {found['disagree']} of the ties the two orders disagree.")
         notes.append(
             f"The answer shown first was preferred in {_share(found['position_bias'])}; 50 if places did not matter."
