@@ -17,7 +17,6 @@ from selfreward.errors import BadInput
 from selfreward.evaluation.alpaca import check_same_instructions
 from selfreward.evaluation.answers import Answers, answer, held_out, identity, is_model, read_instructions, read_side
 from selfreward.evaluation.kinds import Kind, by_kind, merged
-from selfreward.evaluation.pairwise import Meeting, Pair, compare, compare_with, longer
 from selfreward.evaluation.pinned import EVALS, Pinned, open_folder
 from selfreward.evaluation.verdicts import (
     Verdict,
@@ -28,6 +27,7 @@ from selfreward.evaluation.verdicts import (
     shares,
     tally,
 )
+from selfreward.judges.pairwise import Meeting, Pair, compare, compare_with, longer
 from selfreward.progress import Progress
 from selfreward.records import Response, digest
 from selfreward.round import Engines, judge_into, opened

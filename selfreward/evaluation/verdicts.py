@@ -10,17 +10,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import field_validator
 
 from selfreward.errors import BadInput
 from selfreward.evaluation.given import Row, read_given
 from selfreward.evaluation.kinds import PARTS, Kind, by_kind
+from selfreward.judges.pairwise import Order, Winner
 from selfreward.statistics import head_to_head, paired_bootstrap, prompt_means, wilson
-
-Order = Literal[0, 1]  # 0: model 1 was shown first; 1: model 2 was
-Winner = Literal[0, 1, 2]  # a model, whichever place it was shown in; 0: a tie
 
 
 class Verdict(Row):
