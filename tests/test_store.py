@@ -1,5 +1,6 @@
 """A run folder: what is appended stays, what is missing is made once, and a killed run owes at most one batch."""
 
+import hashlib
 import json
 import logging
 import os
@@ -331,14 +332,20 @@ def test_a_run_whose_judge_template_was_edited_does_not_go_on_with_the_other_wor
     named = Recipe.of({**recipe.model_dump(), "judge": {"template": str(template)}})
     for _ in range(2):
         with open_run(tmp_path / "run", named) as run:
-            assert set(run.template_hashes()) == {"judge", "prompts"}
+            assert run.judge_text() == hashlib.sha256(template.read_bytes()).hexdigest()
+            assert {kind: list(of) for kind, of in run.template_hashes().items()} == {
+                "judge": [str(template)], "prompts": ["few_shot"], "pairwise": ["meta_judge"],
+            }  # fmt: skip
     template.write_text("Judge {{ prompt }} and {{ response }} kindly.")
-    with pytest.raises(BadInput, match="template of its judge has been edited"), open_run(tmp_path / "run", named):
+    with (
+        pytest.raises(BadInput, match=r"the judge template .*mine.jinja has been edited"),
+        open_run(tmp_path / "run", named),
+    ):
         pass
     stamp = tmp_path / "run" / "stamp.json"
     stamp.write_text(json.dumps({key: value for key, value in read_json(stamp).items() if key != "templates"}))
     with open_run(tmp_path / "run", named) as run:  # a run from before stamps held hashes of templates
-        assert run.template_hashes() == {}
+        assert run.template_hashes() == {} and run.judge_text() is None
 
 
 def test_a_run_may_go_on_with_smaller_batches_and_another_plan(tmp_path: Path, recipe: Recipe) -> None:

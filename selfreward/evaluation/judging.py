@@ -255,8 +255,7 @@ class _Asked:
         """Number of votes and file of the run's own evaluation, where it asked in the same way and the same words."""
         run = self.model.run
         if run is not None and self.pin(judge) == self.pin(measured_judge(self.model.recipe)):
-            stamped = store.RunFolder(run).template_hashes().get("judge")
-            if stamped not in (None, text_hash("judge", judge.template)):
+            if store.RunFolder(run).judge_text() not in (None, text_hash("judge", judge.template)):
                 return
             file = run / self.model.name / store.EVAL_JUDGEMENTS_FILE
             if file.is_file():

@@ -29,7 +29,7 @@ from selfreward.evaluation.verdicts import (
 )
 from selfreward.judges.pairwise import Meeting, Pair, compare, compare_with, longer
 from selfreward.progress import Progress
-from selfreward.records import Response, digest
+from selfreward.records import Response, VoteFault, digest
 from selfreward.round import Engines, judge_into, opened
 
 MATCH_FILE = "match.json"
@@ -155,7 +155,7 @@ def match(
 
 def _by_scores(
     sides: Sequence[Answers], judge: Pinned, folder: Path, progress: Progress, engines: Engines | None
-) -> tuple[list[Winner | None], Counter[str]]:
+) -> tuple[list[Winner | None], Counter[VoteFault]]:
     """Who has the higher score on each prompt, None where a side has none; and the faults of votes.
 
     Matches in `evals` share the judgements of their judge, so that an answer that plays in several is judged once.

@@ -84,7 +84,7 @@ def measure_run(run: RunFolder, judge: Pinned | None, progress: Progress) -> dic
         "lengths": {name: _lengths(_lines(run, name)) for name in names},
         "made_by": {
             "answers": {**recipe.responses.model_dump(), "num_samples": recipe.evaluation.num_samples},
-            "judgements": {**judge_of_run, "template_sha256": run.template_hashes().get("judge")},
+            "judgements": {**judge_of_run, "template_sha256": run.judge_text()},
             "seed": recipe.seed,
         },
     }

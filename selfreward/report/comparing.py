@@ -107,7 +107,7 @@ def _read(path: Path) -> _Run:
             for model, found in samples.items()
             if model != "sft" and "sft" in samples
         }
-    return _Run(path, recipe, weights, folder.template_hashes().get("judge"), figures)
+    return _Run(path, recipe, weights, folder.judge_text(), figures)
 
 
 def _judges(path: Path, models: Sequence[str], recipe: Recipe) -> dict[str, Items]:

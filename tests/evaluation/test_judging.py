@@ -149,7 +149,7 @@ def test_what_a_runs_own_evaluation_asked_is_not_asked_again(run: Path, tmp_path
     before = len(Grader.asked)
     own = measured([run / "m1"], tmp_path / "cache")
     assert len(Grader.asked) == before and not Grader.opened
-    store.write_json(run / store.STAMP_FILE, {"templates": {"judge": "of a text that was edited since"}})
+    store.write_json(run / store.STAMP_FILE, {"templates": {"judge": {"additive": "edited since"}}})
     measured([run / "m1"], tmp_path / "edited")
     assert len(Grader.asked) == before + NUM_RESPONSES
     (run / store.STAMP_FILE).unlink()

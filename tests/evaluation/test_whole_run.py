@@ -133,7 +133,7 @@ def test_what_a_run_lacks_is_made_and_its_newest_model_compares_the_answers(run:
     assert list(games["m1 v sft"]["by_expected_length"]) == ["1-25 words"]
     assert found["lengths"]["m1"]["chars"]["mean"] == (4 * 9 + 3) / 5 and found["lengths"]["m1"]["chars"]["n"] == 5
     assert found["reward_modelling"]["human"]["excluded"]["pairwise_accuracy"]["m2"]["value"] == 1
-    assert found["made_by"]["judgements"]["template_sha256"] == store.RunFolder(run).template_hashes()["judge"]
+    assert found["made_by"]["judgements"]["template_sha256"] == store.RunFolder(run).judge_text()
     for name in MODELS:
         assert len(store.read(run / name / store.EVAL_RESPONSES_FILE, Responses)) == 5
     manifest = store.read_manifest(run)
