@@ -82,12 +82,20 @@ def refuse_mixed(what: str, found: Iterable[str | None], where: object, force: b
 def tally(verdicts: Sequence[Verdict], seed: int = 0) -> dict[str, Any]:
     """`shares` of the prompts that verdicts in both orders decide, by kind of prompt too where any is known.
 
-    Of the `missing` prompts, `unreadable` ones have verdicts in both orders and `one_order` ones do not. `disagree` are the
-    ties in which the verdicts differ. `position_bias` is how often the answer shown first was preferred, 0..1, 0.5 where the
-    place does not matter: the mean over prompts of each prompt's readable verdicts that name a winner, with Wilson's interval.
+    Of the `missing` prompts (`missing_ids`), `unreadable` ones have verdicts in both orders and `one_order` ones do not.
+    `disagree` are the ties in which the verdicts differ. `position_bias` is how often the answer shown first was preferred,
+    0..1, 0.5 where the place does not matter: the mean over prompts of each prompt's readable verdicts that name a winner,
+    with Wilson's interval.
     """
     kinds = [verdict.kind for verdict in verdicts]
-    return {**_tally(verdicts, seed), **by_kind(verdicts, kinds, lambda group: _tally(group, seed))}
+    missing = [
+        id for id, group in _by_prompt(verdicts).items() if outcome([verdict.winner for verdict in group]) is None
+    ]
+    return {
+        **_tally(verdicts, seed),
+        "missing_ids": missing,
+        **by_kind(verdicts, kinds, lambda group: _tally(group, seed)),
+    }
 
 
 def shares(outcomes: Sequence[Winner | None], seed: int = 0) -> dict[str, Any]:
@@ -119,10 +127,15 @@ def outcome(winners: Sequence[Winner | None]) -> Winner | None:
     return winners[0] if winners[0] == winners[1] else 0
 
 
-def _tally(verdicts: Sequence[Verdict], seed: int) -> dict[str, Any]:
+def _by_prompt(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
     prompts: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
         prompts.setdefault(verdict.id, []).append(verdict)
+    return prompts
+
+
+def _tally(verdicts: Sequence[Verdict], seed: int) -> dict[str, Any]:
+    prompts = _by_prompt(verdicts)
     winners = [[verdict.winner for verdict in group] for group in prompts.values()]
     return {
         **shares([outcome(pair) for pair in winners], seed),

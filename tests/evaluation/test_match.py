@@ -163,7 +163,7 @@ def test_sides_that_answered_different_prompts_do_not_meet(here: Path) -> None:
     ours = outputs(here / "a.json", {"q1": "x", "q2": "x"}, "a")
     theirs = outputs(here / "b.json", {"q1": "x"}, "b")
     said = refused("head-to-head", ours, theirs, "--judge", "length")
-    assert "b: lacks 1 of the 2 instructions of a and has 0 others, the first is 'q2'" in said
+    assert "b: lacks 1 of the 2 instructions of a ('q2') and has 0 others; give" in said
 
 
 def test_bad_sides_and_judges_are_refused_before_anything_is_asked(
