@@ -41,7 +41,12 @@ def person_vs_model(examples: Sequence[Example], responses: Sequence[Response]) 
         if example.response.strip() == response.text.strip():
             counts["identical_text"] += 1
             continue
-        person = (digest("person", example.id), example.response, 1.0)
+        person = (person_id(example), example.response, 1.0)
         pairs.append(make_pair((response.prompt_id, response.prompt), person, (response.id, response.text, 0.0)))
     counts["pairs"] = len(pairs)
     return Pairing(pairs, dict(counts))
+
+
+def person_id(example: Example) -> str:
+    """The id of a person's response, as the side of a pair."""
+    return digest("person", example.id)

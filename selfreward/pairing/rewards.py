@@ -81,10 +81,11 @@ def win_probabilities(judgements: Sequence[Judgement]) -> list[Judgement]:
         votes = [np.array([vote.score for vote in one.votes if vote.score is not None], float) for one in group]
         scored = [points for points in votes if len(points)]
         for one, points in zip(group, votes, strict=True):
-            wins = [
-                ((points[:, None] > others).mean() + 0.5 * (points[:, None] == others).mean()) for others in scored
-            ]  # fmt: skip
-            found.append(_with_score(one, float(np.mean(wins)) if len(points) else None))
+            if not len(points):
+                found.append(_with_score(one, None))
+                continue
+            wins = [(points[:, None] > others).mean() + (points[:, None] == others).mean() / 2 for others in scored]
+            found.append(_with_score(one, float(np.mean(wins))))
     return found
 
 
