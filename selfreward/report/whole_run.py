@@ -1,5 +1,6 @@
 """What `selfreward eval RUN` shows: the figures of a run that the paper has for its own models, each beside the paper's."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -49,6 +50,9 @@ def render_whole_run(found: Mapping[str, Any], console: Console) -> None:
             console.print()
             console.print(table)
     console.print()
+    for rows in by_judge.values():
+        if alarm := _undecided(rows):
+            console.print(plain(alarm, "yellow"), soft_wrap=True)
     for line in _how(found, [rows[0]["judge"] for rows in by_judge.values()]):
         console.print(plain(line, "dim"), soft_wrap=True)
 
@@ -107,6 +111,17 @@ def _lengths(lengths: Mapping[str, Mapping[str, Any]]) -> Table:
             number(paper / papers["m1"] if paper else None, 2),
         )
     return table
+
+
+def _undecided(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """A sentence on a judge that left more than half of the meetings undecided; what it did decide is then no sample."""
+    missing, prompts = (sum(row.get(name, 0) for row in rows) for name in ("missing", "prompts"))
+    if 2 * missing <= prompts:
+        return None
+    faults = sum((Counter(row["faults"]) for row in rows), Counter[str]())
+    why = ", ".join(f"{count} {fault}" for fault, count in faults.items())
+    todo = "name another with --judge, or have it give points with --by scores"
+    return f"Judge {rows[0]['judge']['judge']} left {missing} of {prompts} prompts undecided ({why}): {todo}."
 
 
 def _how(found: Mapping[str, Any], judges: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -199,6 +199,13 @@ def test_the_papers_figures_stand_beside_ours(run: Path) -> None:
     assert re.search(made, shown)
 
 
+def test_a_judge_that_decides_little_is_told_of(run: Path, here: Path) -> None:
+    (here / "mine.jinja").write_text("Ask 4: {{ prompt }} {{ first }} {{ second }}? 4")  # it says Hm.
+    shown = " ".join(invoked(run, "--template", "mine.jinja", "--quiet").stdout.split())
+    assert "Judge x/m2 left 12 of 15 prompts undecided (24 unreadable): name another" in shown
+    assert "undecided" not in invoked(run, "--judge", "length", "--quiet").stdout
+
+
 def test_a_run_is_measured_by_its_path_and_a_command_by_its_name(run: Path, here: Path) -> None:
     (here / "judge").mkdir()
     assert "Missing argument" in invoked("judge").stderr
