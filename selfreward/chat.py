@@ -148,9 +148,11 @@ def _contents(frame: Sequence[str], contents: Sequence[str], rendered: str) -> l
 
 
 def _forms(content: str) -> list[str]:
-    """What a template may make of a text: the whole of it or what follows its thoughts, as it is or trimmed."""
+    """What a template may make of a text: the whole of it or what follows its thoughts, as it is or trimmed on any side,
+    of white space or of line breaks alone."""
     kept = (content, content.rpartition(_END_OF_THOUGHT)[2])
-    return [form for text in kept for form in (text, text.strip(), text.lstrip(), text.rstrip())]
+    trims = (str.strip, str.lstrip, str.rstrip)
+    return [form for text in kept for form in (text, *(trim(text, of) for of in (None, "\n") for trim in trims))]
 
 
 def _encode(tokenizer: Any, text: str) -> list[int]:

@@ -157,6 +157,7 @@ FORGETS_THOUGHTS = (
     "answer, kept",
     [
         ("<think>\nthe river\n</think>\n\na cat.", "a cat."),
+        ("<think>the</think>\n\n  the river\n", "  the river\n"),  # only line breaks are trimmed
         ("a cat.", "a cat."),
         ("<think>the river", "<think>the river"),  # it was cut while it thought
         ("<think>the river</think>", ""),
