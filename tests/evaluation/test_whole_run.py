@@ -17,6 +17,7 @@ from selfreward.cli import app
 from selfreward.engines import ENGINES
 from selfreward.engines.scripted import ScriptedEngine
 from selfreward.evaluation.evaluate import rivals_of
+from selfreward.evaluation.micro import held_out_prompts
 from selfreward.recipe import EngineOptions, Recipe, recipe_of
 from selfreward.records import RankedResponse, RankedSet
 from selfreward.responses import Responses
@@ -180,6 +181,17 @@ def test_in_the_micro_world_the_oracle_compares_and_what_was_measured_is_read(mi
         assert game["judge"]["judge"] == "oracle"
         assert sum(of["n"] for of in game["by_complexity"].values()) == 20
     assert found["capability"]["m2"]["score"] == held["m2"]["capability"]["score"]
+
+
+def test_a_run_that_was_measured_on_other_prompts_is_left_as_it_is(
+    micro: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = evaluated(micro)
+    held = {name: (micro / name / store.EVAL_RESPONSES_FILE).read_bytes() for name in MODELS}
+    drawn = held_out_prompts(recipe_of({"name": "other", "seed": 99, "evaluation": {"num_prompts": 20}}, [], ""))
+    monkeypatch.setattr("selfreward.evaluation.micro.held_out_prompts", lambda recipe: drawn)
+    assert evaluated(micro) == found
+    assert {name: (micro / name / store.EVAL_RESPONSES_FILE).read_bytes() for name in MODELS} == held
 
 
 def test_in_the_micro_world_a_judge_stands_beside_the_oracle_where_one_is_named(micro: Path) -> None:
