@@ -12,7 +12,7 @@ from selfreward.store.files import (
     write_text,
     writing,
 )
-from selfreward.store.filling import fill
+from selfreward.store.filling import Filling, fill
 from selfreward.store.lines import Lazy, Lines, read, stream
 from selfreward.store.manifest import MANIFEST_FILE, Sealed, read_manifest, seal
 from selfreward.store.run import (
@@ -103,6 +103,7 @@ __all__ = [
     "VALIDATION_MEETINGS_FILE",
     "VALIDATION_RESPONSES_FILE",
     "VALIDATION_SEED_FILE",
+    "Filling",
     "Lazy",
     "Lines",
     "RunFolder",
