@@ -49,6 +49,8 @@ EVAL_RESPONSES_FILE = "eval_responses.jsonl"
 EVAL_JUDGEMENTS_FILE = "eval_judgements.jsonl"
 EFT_JUDGEMENTS_FILE = "eft_judgements.jsonl"
 MODEL_FOLDER = "model"
+# reward_model/ has a lesson, counts, judgements, measurements and a model, too
+REWARD_MODEL_FOLDER = "reward_model"
 
 SEED_FILES = (IFT_FILE, RANKED_FILE, EVAL_SEED_FILE)  # that a run begins with
 EVAL_FILES = (EVAL_RESPONSES_FILE, EVAL_JUDGEMENTS_FILE, EVAL_FILE)  # the measurements of one model
