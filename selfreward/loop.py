@@ -18,6 +18,7 @@ from selfreward.named import find
 from selfreward.progress import Progress
 from selfreward.recipe import RECIPE_FILE, Recipe
 from selfreward.records import Example, Lesson
+from selfreward.report.html import refresh_report
 from selfreward.responses import ranked_responses
 from selfreward.round import Engines, Round, judge_into, opened
 from selfreward.seeds import Seeds, build_eft, load_seeds, write_seeds
@@ -57,6 +58,7 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
             name = model_name(k)
             evaluate(name, model(k), run_folder.folder(name), sorted(rivals), recipe, seeds, engines, progress)
             run_folder.seal(*(f"{name}/{file}" for file in store.EVAL_FILES))
+            refresh_report(run_folder.path, name)
 
         teach(-1, Lesson(method="sft", examples=tuple(seeds.ift), start=0))  # the SFT baseline, on IFT alone
         measure(-1)

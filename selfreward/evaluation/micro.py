@@ -33,11 +33,16 @@ def task_of(instruction: str) -> Task:
     return task
 
 
+def points_of(instruction: str, response: str) -> float:
+    """The oracle's points of a response, 0 to 5; ValueError where the instruction states no task."""
+    return float(oracle.score(task_of(instruction), response))
+
+
 def scores(responses: Sequence[Response]) -> dict[str, list[float]]:
     """Points of the samples of each prompt, by prompt id."""
     points: dict[str, list[float]] = {}
     for response in responses:
-        points.setdefault(response.prompt_id, []).append(float(oracle.score(task_of(response.prompt), response.text)))
+        points.setdefault(response.prompt_id, []).append(points_of(response.prompt, response.text))
     return points
 
 
