@@ -21,6 +21,7 @@ REASONS = {
     "too_few_scored": "fewer than two scored responses",
     "small_margin": "best and worst are too close",
     "identical_text": "best and worst say the same",
+    "no_majority": "no answer was given often enough",
     "unreadable": "without a verdict",
     "truncated": "cut off before the verdict",
     "out_of_range": "a score outside of 0 to 5",

@@ -51,7 +51,10 @@ def part_and_kind(stage: str) -> tuple[str, str]:
         return second, "train"
     if second.startswith("eval_"):
         return first, "measuring"
-    if second == "eft_judgements":
+    for begin, kind in (("responses-", "responses"), ("likelihoods-", "judgements")):
+        if second.startswith(begin):  # by, or under, another model than that of the round
+            return first, kind
+    if second in ("eft_judgements", "meta_judgements"):
         return first, "judgements"
     return (first, second) if second in {kind for kind, _, _ in _KINDS} else (first, "other")
 
@@ -78,8 +81,8 @@ def _figure(stages: Sequence[Mapping[str, Any]], tokens: Mapping[str, Tokens]) -
     rows.append(["all", duration(seconds), "", "", f"about {number(total)}" if tokens else NOTHING])
     columns = ("stage", "time", "items", "items a second", "tokens written")
     caption = (
-        f"{duration(seconds)} in all. Tokens of responses are recorded; those of prompts and judgements are counted with the run's "
-        "tokenizer, and where there are many on an even sample of them (about)."
+        f"{duration(seconds)} in all. Tokens of responses are recorded; those of prompts and judgements are counted "
+        "with the run's tokenizer, and where there are many on an even sample of them (about)."
     )
     return Figure("Time by stage", [plot], caption, Table("All stages", columns, rows))
 

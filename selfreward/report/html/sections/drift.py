@@ -9,8 +9,8 @@ from selfreward.report.html.texts import Answers, Candidates, Written, answers, 
 from selfreward.report.html.words import NOTHING, estimate, model, number
 
 _LEAD = (
-    "A model that teaches itself can drift: answers grow longer because its judge likes length, or they become all the same. "
-    "Neither is a gain. These figures say nothing about quality, they say where to look."
+    "A model that teaches itself can drift: answers grow longer because its judge likes length, or they become all "
+    "the same. Neither is a gain. These figures say nothing about quality, they say where to look."
 )
 
 _WORDS, _PERCENTS = 2.0, 10.0  # no axis is shorter, so that a small change looks small
@@ -62,8 +62,8 @@ def _of_answers(found: dict[str, Answers]) -> Figure:
     ]
     columns = ("model", "words", "different pairs of words, %", "likeness to the model before, %", "answers")
     caption = (
-        "First answers to the same held-out prompts. Likeness is the longest common subsequence of words (ROUGE-L F) of "
-        "two models' answers to one prompt: 100 says the same, so a low figure is a large change."
+        "First answers to the same held-out prompts. Likeness is the longest common subsequence of words (ROUGE-L "
+        "F) of two models' answers to one prompt: 100 says the same, so a low figure is a large change."
     )
     return Figure("Answers to held-out prompts", plots, caption, Table("Answers, with 95 % intervals", columns, rows))
 
@@ -96,8 +96,8 @@ def _of_rounds(found: dict[str, Candidates]) -> Figure:
     ]  # fmt: skip
     columns = ("round", "words", "repeat another to their prompt, %", "chosen less rejected, words", "responses")
     caption = (
-        "The responses that each round learned from. Where chosen responses are longer than rejected ones round after round, "
-        "length itself may be what is rewarded."
+        "The responses that each round learned from. Where chosen responses are longer than rejected ones round "
+        "after round, length itself may be what is rewarded."
     )
     return Figure("Responses of the rounds", plots, caption, Table("Responses, with 95 % intervals", columns, rows))
 

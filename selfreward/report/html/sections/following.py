@@ -9,9 +9,9 @@ from selfreward.report.html.run import Run
 from selfreward.report.html.words import estimate, model
 
 _LEAD = (
-    "Every model answers the same held-out instructions, and the oracle, a program that no model meets in training, gives each "
-    "answer one point for each of five demands that it meets: 5 is perfect. A line that rises says that a round helped; where the "
-    "vertical bars (95 % intervals) of two models overlap much, they may be equal."
+    "Every model answers the same held-out instructions, and the oracle, a program that no model meets in training, "
+    "gives each answer one point for each of five demands that it meets: 5 is perfect. A line that rises says that "
+    "a round helped; where the vertical bars (95 % intervals) of two models overlap much, they may be equal."
 )
 _MEASURES = (("score", "Score, 0 to 5", 1, 2, 1.0), ("perfect", "Perfect answers, %", 100, 1, 10.0))
 _GROUPS = (

@@ -6,15 +6,15 @@ from selfreward import store
 from selfreward.report.html.blocks import Block, Figure, Row, Section, Table, Text
 from selfreward.report.html.plots import Bar, Part, bars
 from selfreward.report.html.run import Run
-from selfreward.report.html.words import counted, listed, model, number, reason
+from selfreward.report.html.words import REASONS, listed, model, number, reason
 
 _LEAD = (
-    "A round begins with attempts at new prompts and ends with what the next model is taught. At every step something is left out; "
-    "nothing is left out without being counted here."
+    "A round begins with attempts at new prompts and ends with what the next model is taught. At every step "
+    "something is left out; nothing is left out without being counted here."
 )
-_NOT_LOST = {"accepted", "prompts", "pairs", "tied_best", "tied_worst", "unscored_responses"}
 
 Counts = Mapping[str, float]
+Step = tuple[str, float, float]  # what, kept, left out; in prompts
 
 
 def funnel(run: Run) -> Section:
@@ -38,56 +38,56 @@ def _part_of(run: Run, table: str, name: str) -> Counts:
 
 
 def _round(run: Run, name: str, counts: Counts, lines: Counts) -> Figure:
-    steps = _steps(run, counts, lines)
+    is_over = (run.path / name / store.COUNTS_FILE).is_file()
+    steps = _steps(counts) if is_over else _steps_so_far(lines, run.recipe.responses.num_samples)
     whole = max((kept + lost for _, kept, lost in steps), default=1)
     drawn = [
         Bar(label, [Part("kept", kept, "win"), Part("left out", lost, "lose")] if lost else [Part("kept", kept, "win")])
         for label, kept, lost in steps
     ]
     legend = [("win", "kept"), ("lose", "left out")]
-    plot = bars("From attempts to a lesson", drawn, whole, "prompts", legend)
+    plot = bars("From prompts to a lesson", drawn, whole, "prompts", legend)
     rows = [[_count_name(key), number(value)] for key, value in counts.items()]
-    rows = rows or [[file, number(value)] for file, value in lines.items()]
-    caption = " ".join(_reasons(counts)) or "The round is not finished, so its reasons are not counted yet."
+    rows += [[f"lines of {file}", number(value)] for file, value in lines.items()]
+    caption = (
+        " ".join(_reasons(counts)) if is_over else "The round is not finished, so its reasons are not counted yet."
+    )
     return Figure(f"Round to {model(name)}", [plot], caption, Table("All that was counted", ("what", "how many"), rows))
 
 
-def _steps(run: Run, counts: Counts, lines: Counts) -> list[tuple[str, float, float]]:
-    """(what, kept, left out) of each step in prompts; of a round that is not finished by the lines of its files."""
-    if not counts:
-        names = (
-            (store.ATTEMPTS_FILE, "attempts at a prompt"),
-            (store.PROMPTS_FILE, "prompts kept"),
-            (store.RESPONSES_FILE, "prompts with responses"),
-            (store.PAIRS_FILE, "pairs"),
-        )
-        found = [(f"{number(lines[file])} {what}", lines[file], 0.0) for file, what in names if file in lines]
-        if judged := lines.get(store.JUDGEMENTS_FILE):
-            prompts = judged / run.recipe.responses.num_samples
-            found.insert(len(found) - (store.PAIRS_FILE in lines), (f"{number(judged)} judgements", prompts, 0.0))
-        return found
-    fates = _part(counts, "prompts")
-    written, kept = sum(fates.values()), fates.get("accepted", 0)
-    steps: list[tuple[str, float, float]] = []
-    if written:
-        steps.append((f"{number(kept)} of {number(written)} attempts became prompts", kept, written - kept))
-    if responses := counts.get("responses/responses"):
-        each = responses / kept if kept else 0
-        steps.append((f"{number(responses)} responses, {each:.3g} to each prompt", kept, 0))
-    votes = _part(counts, "votes")
+def _steps_so_far(lines: Counts, num_samples: int) -> list[Step]:
+    """The steps of a round that is not finished, by the lines of its files."""
+    named = (
+        (store.ATTEMPTS_FILE, "attempts at a prompt", 1),
+        (store.PROMPTS_FILE, "prompts kept", 1),
+        (store.RESPONSES_FILE, "prompts with responses", 1),
+        (store.JUDGEMENTS_FILE, "judgements", num_samples),
+        (store.PAIRS_FILE, "pairs", 1),
+    )
+    return [(f"{number(lines[file])} {what}", lines[file] / each, 0.0) for file, what, each in named if file in lines]
+
+
+def _steps(counts: Counts) -> list[Step]:
+    """The steps of a finished round; strategies leave out those that they have no use for."""
+    fates, votes, pairs = (_part(counts, name) for name in ("prompts", "votes", "pairs"))
+    responses, new = counts.get("responses/responses", 0), counts.get("examples/new")
+    prompts = fates.get("accepted") or pairs.get("prompts") or 0
+    steps: list[Step] = []
+    if written := sum(fates.values()):
+        steps.append((f"{number(prompts)} of {number(written)} attempts became prompts", prompts, written - prompts))
+    if responses and prompts:
+        steps.append((f"{number(responses)} responses, {responses / prompts:.3g} to each prompt", prompts, 0))
     if votes:
-        read = votes.get("read", 0)
         unscored = counts.get("judgements/unscored", 0)
-        lost = kept * unscored / responses if responses else 0
-        said = f"{number(read)} of {number(sum(votes.values()))} votes read, {counted(unscored, 'response')} unscored"
-        steps.append((said, kept - lost, lost))
-    pairs = _part(counts, "pairs")
+        lost = prompts * unscored / (counts.get("judgements/judgements") or 1)
+        said = f"{number(votes.get('read', 0))} of {number(sum(votes.values()))} votes read, {number(unscored)} without a score"
+        steps.append((said, prompts - lost, lost))
     if pairs:
         made, asked = pairs.get("pairs", 0), pairs.get("prompts", 0)
-        steps.append((f"{number(made)} of {number(asked)} prompts gave a pair", made, asked - made))
-    if "examples/new" in counts:
-        each = counts["examples/new"] / responses if responses else 0
-        steps.append((f"{number(counts['examples/new'])} perfect responses to imitate", kept * each, kept * (1 - each)))
+        steps.append((f"{number(made)} pairs of {number(asked)} prompts", made, max(0, asked - made)))
+    if new is not None:
+        share = min(1.0, new / responses) if responses else 0
+        steps.append((f"{number(new)} new examples to imitate", prompts * share, prompts * (1 - share)))
     return steps
 
 
@@ -101,7 +101,7 @@ def _reasons(counts: Counts) -> list[str]:
     sentences = []
     steps = (("prompts", "Attempts left out"), ("votes", "Votes not read"), ("pairs", "Prompts without a pair"))
     for part, said in steps:
-        lost = {k: v for k, v in _part(counts, part).items() if v and k not in _NOT_LOST and k != "read"}
+        lost = {k: v for k, v in _part(counts, part).items() if v and k in REASONS}
         if lost:
             ordered = sorted(lost.items(), key=lambda item: -item[1])
             sentences.append(f"{said}: {', '.join(f'{reason(key)} {number(value)}' for key, value in ordered)}.")
@@ -111,7 +111,7 @@ def _reasons(counts: Counts) -> list[str]:
         sentences.append(f"{number(too_long)} examples were too long to be trained on.")
     if malformed := counts.get("own_prompts/malformed"):
         sentences.append(f"{number(malformed)} of the prompts are no proper instructions of the micro-world.")
-    return sentences or (["Nothing was left out."] if counts else [])
+    return sentences or ["Nothing was left out."]
 
 
 def _count_name(key: str) -> str:

@@ -10,7 +10,8 @@ from selfreward.report.html.words import NOTHING, estimate, model, number
 
 _LEAD = (
     "Two models answer the same instructions, none of which was trained on; the answer with more points wins. Bars "
-    "to the left are wins, to the right losses. The thin bar below is what the paper reports for the same pair of models."
+    "to the left are wins, to the right losses. The thin bar below is what the paper reports for the same pair of "
+    "models."
 )
 _STYLES = (("win", "win", "win"), ("tie", "tie", "tie"), ("lose", "lose", "lose"))
 
@@ -37,8 +38,8 @@ def head_to_head(run: Run) -> Section:
     figure = Figure(
         "Who answers better",
         plots,
-        "Lines with ends are 95 % intervals of wins and of losses. The paper's models are Llama 2 70B, judged by GPT-4 on 256 "
-        "prompts: what compares is the direction, not the height.",
+        "Lines with ends are 95 % intervals of wins and of losses. The paper's models are Llama 2 70B, judged by "
+        "GPT-4 on 256 prompts: what compares is the direction, not the height.",
         Table("Head to head, with 95 % intervals", columns, [_row(row) for row in rows]),
     )
     left_out = sum(row.get("unscored") or 0 for row in rows)

@@ -11,10 +11,9 @@ from selfreward.report.html.words import NOTHING, estimate, model, number
 from selfreward.statistics import METRICS, TIE_POLICIES
 
 _LEAD = (
-    "The model that answers is also the one that judges, so its judging must be watched. Each model scores "
-    "answers that people (and, in "
-    "the micro-world, the oracle) have ranked; a good judge puts them in the same order. This is always the model itself, "
-    "also where the run was taught by another judge."
+    "The model that answers is also the one that judges, so its judging must be watched. Each model scores answers "
+    "that people (and, in the micro-world, the oracle) have ranked; a good judge puts them in the same order. This "
+    "is always the model itself, also where the run was taught by another judge."
 )
 _NAMES = {
     "pairwise_accuracy": ("Pairs in the right order, %", 100, 1),
@@ -94,9 +93,9 @@ def _metrics(run: Run, found: Mapping[str, Any]) -> Figure:
     ]
     table = Table("Five measures of a judge, with 95 % intervals", ("measure", "ties", *map(model, models)), rows)
     caption = (
-        "Where the judge gives two answers the same score, that is half right in these plots; the table has the other ways "
-        "to count ties. People err too: a judge that is always right cannot agree with them in every pair. The paper's judges met "
-        "people's ranks."
+        "Where the judge gives two answers the same score, that is half right in these plots; the table has the "
+        "other ways to count ties. People err too: a judge that is always right cannot agree with them in every "
+        "pair. The paper's judges met people's ranks."
     )
     return Figure("Does it put answers in the right order?", plots, caption, table)
 
@@ -177,8 +176,8 @@ def _health(run: Run) -> list[Block]:
     ]
     table = Table("How it votes, with 95 % intervals", ("", *names), rows)
     caption = (
-        "Ties teach nothing, as no answer is better then; votes on one answer that differ say how much chance "
-        "there is in a score."
+        "Ties teach nothing, as no answer is better then; votes on one answer that differ say how much chance there "
+        "is in a score."
     )
     histograms = [_histogram(model(name), by_model[name]) for name in models]
     all_scores = sorted({float(s) for m in models for s in by_model[m].get("score_histogram", {})})

@@ -1,5 +1,6 @@
 """Pairs that taught the model, with the judge's words and the difference marked."""
 
+from selfreward import store
 from selfreward.records import Judgement
 from selfreward.report.html.blocks import Block, Judged, Lesson, Section, Text
 from selfreward.report.html.difference import only_here
@@ -9,8 +10,8 @@ from selfreward.report.html.words import model, number
 
 _LEAD = (
     "What the model was taught, read for yourself: two of its own responses to a prompt, the one its judge "
-    "preferred and the one it "
-    "did not. Words that only one of them has are underlined. Neither was written by a person."
+    "preferred and the one it did not. Words that only one of them has are underlined. Neither was written by a "
+    "person."
 )
 _MOST_LETTERS = {"prompt": 3000, "response": 4000, "vote": 1500}
 
@@ -22,15 +23,16 @@ def pairs(run: Run) -> Section:
     if not shown:
         blocks = [Text(_why_none(run), "missing")]
     else:
-        made = sum(lines.get("pairs.jsonl", 0) for lines in run.tables["lines"].values())
+        made = sum(lines.get(store.PAIRS_FILE, 0) for lines in run.tables["lines"].values())
         said = f"{len(shown)} of {number(made)} pairs, chosen by fixed rules that are named with each; the doubtful ones too."
         blocks.insert(0, Text(said))
     return Section("pairs", "Telling pairs", _LEAD, blocks)
 
 
 def _why_none(run: Run) -> str:
-    if run.recipe.strategy == "positives_only":
-        return "This strategy makes no pairs: the responses with a perfect score are imitated, and the others are not used."
+    methods = {run.json(f"{name}/{store.LESSON_FILE}").get("method") for name in run.rounds}
+    if methods == {"sft"}:
+        return "This strategy makes no pairs: its rounds teach examples to imitate, and nothing is rejected."
     if not run.rounds:
         return "There are no pairs yet: no round has begun."
     return "There are no pairs in the run's files: its strategy makes none, or the round has not come so far."

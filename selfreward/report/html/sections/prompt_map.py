@@ -10,9 +10,9 @@ from selfreward.report.html.run import Run
 from selfreward.report.html.words import NOTHING, listed, model, number
 
 _LEAD = (
-    "Every point is a prompt; prompts that a model reads alike lie close together. New prompts should spread over the region of "
-    "those that people wrote (IFT). Prompts that ask for a judgement (EFT) are another kind of text and lie "
-    "apart, in the paper too."
+    "Every point is a prompt; prompts that a model reads alike lie close together. New prompts should spread over "
+    "the region of those that people wrote (IFT). Prompts that ask for a judgement (EFT) are another kind of text "
+    "and lie apart, in the paper too."
 )
 _MOST_POINTS = 2500
 _MOST_LETTERS = 160  # of a prompt that is shown with its point
@@ -37,10 +37,9 @@ def prompt_map(run: Run) -> Section:
         for one in shown
     ]
     caption = (
-        f"t-SNE of the hidden states of {model(str(found.get('embedded_by')))}: what is near on the map is alike; distances "
-        "over the whole map and the axes mean nothing. The table says how often a near neighbour is of another "
-        "group: 1 where groups "
-        "do not matter, 0 where they lie apart."
+        f"t-SNE of the hidden states of {model(str(found.get('embedded_by')))}: what is near on the map is alike; "
+        "distances over the whole map and the axes mean nothing. The table says how often a near neighbour is of "
+        "another group: 1 where groups do not matter, 0 where they lie apart."
     )
     blocks: list[Block] = [
         Figure(

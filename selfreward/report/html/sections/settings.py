@@ -10,8 +10,7 @@ from selfreward.report.html.words import NOTHING
 
 _LEAD = (
     "The recipe is everything that the run was told. With the same recipe, versions and first model, the same "
-    "command gives the same "
-    "records again. Defaults are the paper's values, or cite why not."
+    "command gives the same records again. Defaults are the paper's values, or cite why not."
 )
 _NOT_A_CHOICE = ("name", "model", "plan.", "guards.", "engine.", "judge.engine")
 

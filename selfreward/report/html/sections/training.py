@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from selfreward import store
 from selfreward.report.html.blocks import Block, Figure, Row, Section, Table, Text
 from selfreward.report.html.plots import Curve, curves
 from selfreward.report.html.plots.curves import thinned
@@ -10,9 +11,9 @@ from selfreward.report.html.run import Run
 from selfreward.report.html.words import NOTHING, listed, model, number
 
 _LEAD = (
-    "The loss is what training makes smaller. With DPO, the margin says how much likelier the chosen response has become than the "
-    "rejected one, compared with the model before the round; it should rise. The log-probs say how likely the model finds both "
-    "responses themselves: if both fall far, the model unlearns more than it learns."
+    "The loss is what training makes smaller. With DPO, the margin says how much likelier the chosen response has "
+    "become than the rejected one, compared with the model before the round; it should rise. The log-probs say how "
+    "likely the model finds both responses themselves: if both fall far, the model unlearns more than it learns."
 )
 _LN2 = 0.6931
 _SHOWN = (
@@ -52,11 +53,12 @@ def steps_of(metrics: list[dict[str, Any]], name: str) -> dict[int, dict[str, fl
 
 
 def _figure(run: Run, name: str, steps: Mapping[int, Mapping[str, float]]) -> Figure:
-    lesson = run.json(f"{name}/lesson.json")
+    lesson = run.json(f"{name}/{store.LESSON_FILE}")
     is_dpo = lesson.get("method") == "dpo" or any("rewards/margins" in logged for logged in steps.values())
+    is_plain = is_dpo and "loss" not in lesson and lesson.get("start") == lesson.get("reference")
     first = next((float(m["first_loss"]) for m in run.metrics if m.get("model") == name and "first_loss" in m), None)
     loss = [*([(0.0, first)] if first is not None else []), *_points(steps, "loss")]
-    plots = [curves("Loss", [Curve("loss", loss, 0)], (_LN2, "ln 2: nothing learned") if is_dpo else None)]
+    plots = [curves("Loss", [Curve("loss", loss, 0)], (_LN2, "ln 2: nothing learned") if is_plain else None)]
     if is_dpo:
         plots.append(curves("Margin", [Curve("margin", _points(steps, "rewards/margins"), 2)]))
         both = [
@@ -83,13 +85,18 @@ def _points(steps: Mapping[int, Mapping[str, float]], key: str) -> list[tuple[fl
     return thinned([(float(step), logged[key]) for step, logged in steps.items() if key in logged])
 
 
+def _model(k: Any) -> str:
+    return model(store.model_name(k)) if isinstance(k, int) else "a model that is not recorded"
+
+
 def _caption(name: str, lesson: Mapping[str, Any], is_dpo: bool) -> str:
     if not lesson:
         return "What it was taught is not recorded."
-    start = "M0" if lesson.get("start") == 0 else f"M{lesson.get('start')}"
+    start = _model(lesson.get("start"))
     if is_dpo:
+        loss = f" Its loss differs from DPO's own: {lesson['loss']}." if "loss" in lesson else ""
         return (
             f"{model(name)} was made from {start} by DPO on {number(lesson.get('num_pairs'))} pairs, with "
-            f"M{lesson.get('reference')} as the model that it is compared with."
+            f"{_model(lesson.get('reference'))} as the model that it is compared with.{loss}"
         )
     return f"{model(name)} was made from {start} by supervised fine-tuning on {number(lesson.get('num_examples'))} examples."

@@ -22,9 +22,9 @@ def overview(several: Several) -> Section:
     ]  # fmt: skip
     columns = ("runs", "strategy", "judge", "seeds", "rounds")
     lead = (
-        "Runs of one recipe with different random seeds are taken together. Figures of several runs have "
-        "intervals over their seeds, which "
-        "say how much chance there is in a run; those of a single run have intervals over prompts, which do not."
+        "Runs of one recipe with different random seeds are taken together. Figures of several runs have intervals "
+        "over their seeds, which say how much chance there is in a run; those of a single run have intervals over "
+        "prompts, which do not."
     )
     return Section(
         "overview", "Which runs, and how they compare", lead, [*blocks, Table("The runs", columns, rows, True)]
