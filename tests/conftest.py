@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from support_runs import SMALL
 from support_tokenizer import CONTROLS, build_tokenizer
 
 # The same examples each time, however busy the machine is.
@@ -81,4 +82,17 @@ def tiny_m0(tmp_path_factory: pytest.TempPathFactory, micro_tokenizer_folder: Pa
     folder = tmp_path_factory.mktemp("tiny_m0") / "model"
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory, tiny_m0: Path) -> Path:
+    """A finished run of two rounds, for what is done with runs; copy it before you change it."""
+    from selfreward.loop import run
+    from selfreward.progress import QuietProgress
+    from selfreward.recipe import load_recipe
+
+    folder = tmp_path_factory.mktemp("small_run") / "run"
+    changes = {**SMALL, "model": tiny_m0}
+    run(load_recipe("micro-fast", [f"{key}={value}" for key, value in changes.items()]), folder, QuietProgress())
     return folder

@@ -14,7 +14,7 @@ def only_here(text: str, other: str) -> list[tuple[str, bool]]:
     bare, bare_others = [word.strip() for word in words], [word.strip() for word in others]
     runs = []
     for kind, begin, end, _, _ in SequenceMatcher(None, bare, bare_others, autojunk=False).get_opcodes():
-        if said := "".join(words[begin:end]):
-            bare_said = said.rstrip()  # a space at the end is not worth a mark
-            runs += [(bare_said, kind != "equal"), (said[len(bare_said) :], False)]
+        said = "".join(words[begin:end])
+        marked = "" if kind == "equal" else said.rstrip()  # a space at the end is not worth a mark
+        runs += [(marked, True), (said[len(marked) :], False)]
     return [run for run in runs if run[0]]

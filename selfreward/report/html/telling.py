@@ -11,6 +11,7 @@ from selfreward.records import Judgement, Pair, digest
 from selfreward.report.html.run import Run
 
 NUM_SHOWN = 10
+_LONGEST_INSTRUCTION = 1000  # letters; the micro-world has none that is longer, and reading one takes the square of its length
 _MOST_LOOKED_AT = 2000  # pairs of a round, chosen by a hash of their ids
 
 # Kinds in the order in which they are shown, with the reason that a reader is given.
@@ -108,7 +109,7 @@ def _spread(judgement: Judgement | None) -> float:
 
 def _truth(run: Run, pair: Pair) -> tuple[float, float] | None:
     """The oracle's points; None where there is no oracle, or none for this prompt."""
-    if not run.recipe.seeds.is_micro:
+    if not run.recipe.seeds.is_micro or len(pair.prompt) > _LONGEST_INSTRUCTION:
         return None
     from selfreward.evaluation.micro import points_of
 

@@ -54,7 +54,7 @@ def steps_of(metrics: list[dict[str, Any]], name: str) -> dict[int, dict[str, fl
 
 def _figure(run: Run, name: str, steps: Mapping[int, Mapping[str, float]]) -> Figure:
     lesson = run.json(f"{name}/{store.LESSON_FILE}")
-    is_dpo = lesson.get("method") == "dpo" or any("rewards/margins" in logged for logged in steps.values())
+    is_dpo = lesson["method"] == "dpo" if "method" in lesson else any("rewards/margins" in s for s in steps.values())
     is_plain = is_dpo and "loss" not in lesson and lesson.get("start") == lesson.get("reference")
     first = next((float(m["first_loss"]) for m in run.metrics if m.get("model") == name and "first_loss" in m), None)
     loss = [*([(0.0, first)] if first is not None else []), *_points(steps, "loss")]
