@@ -11,7 +11,9 @@ from selfreward.records import Judgement, Pair, digest
 from selfreward.report.html.run import Run
 
 NUM_SHOWN = 10
-_LONGEST_INSTRUCTION = 1000  # letters; the micro-world has none that is longer, and reading one takes the square of its length
+_LONGEST_INSTRUCTION = (
+    1000  # letters; the micro-world has none that is longer, and reading one takes the square of its length
+)
 _MOST_LOOKED_AT = 2000  # pairs of a round, chosen by a hash of their ids
 
 # Kinds in the order in which they are shown, with the reason that a reader is given.

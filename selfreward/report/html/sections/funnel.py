@@ -6,7 +6,7 @@ from selfreward import store
 from selfreward.report.html.blocks import Block, Figure, Row, Section, Table, Text
 from selfreward.report.html.plots import Bar, Part, bars
 from selfreward.report.html.run import Run
-from selfreward.report.html.words import REASONS, listed, model, number, reason
+from selfreward.report.html.words import REASONS, counted, listed, model, number, reason
 
 _LEAD = (
     "A round begins with attempts at new prompts and ends with what the next model is taught. At every step "
@@ -80,8 +80,8 @@ def _steps(counts: Counts) -> list[Step]:
     if votes:
         unscored = counts.get("judgements/unscored", 0)
         lost = prompts * unscored / (counts.get("judgements/judgements") or 1)
-        said = f"{number(votes.get('read', 0))} of {number(sum(votes.values()))} votes read, {number(unscored)} without a score"
-        steps.append((said, prompts - lost, lost))
+        said = f"{number(votes.get('read', 0))} of {number(sum(votes.values()))} votes read"
+        steps.append((f"{said}, {counted(unscored, 'response')} unscored", prompts - lost, lost))
     if pairs:
         made, asked = pairs.get("pairs", 0), pairs.get("prompts", 0)
         steps.append((f"{number(made)} pairs of {number(asked)} prompts", made, max(0, asked - made)))

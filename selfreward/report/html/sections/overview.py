@@ -1,5 +1,6 @@
 """What was run, and what came of it: the verdict in a sentence, and the words one needs to read the rest."""
 
+from selfreward import store
 from selfreward.report.html.blocks import Block, Facts, Section, Table, Text
 from selfreward.report.html.run import Run
 from selfreward.report.html.verdict import verdict
@@ -85,13 +86,14 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         f"{number(recipe.evaluation.num_prompts)} held-out prompts ({recipe.evaluation.split}), scored by the oracle",
         f"{number(recipe.evaluation.num_ranked_sets)} held-out sets of ranked answers, for the judge",
     ]
+    made = [name for name in run.models if name in run.measured or (run.path / name / store.MODEL_FOLDER).is_dir()]
     seconds = sum(row["seconds"] for row in run.tables["time"])
     if recipe.schedule:
         budget += ", unless the schedule of the recipe says otherwise for a round"
     facts = [
         ("Run", run.tables["run"]),
         ("First model (M0)", str(recipe.model)),
-        ("Models made", listed([model(name) for name in run.models]) if run.models else "none yet"),
+        ("Models made", listed([model(name) for name in made]) if made else "none yet"),
         ("Strategy", f"{recipe.strategy}: {strategy}"),
         ("Budget", budget),
         ("Judge", judge),

@@ -9,9 +9,8 @@ from selfreward.report.html.telling import KINDS, Telling, telling
 from selfreward.report.html.words import model, number
 
 _LEAD = (
-    "What the model was taught, read for yourself: two of its own responses to a prompt, the one its judge "
-    "preferred and the one it did not. Words that only one of them has are underlined. Neither was written by a "
-    "person."
+    "What the model was taught, read for yourself: two responses to a prompt, the one that it was to prefer and the one "
+    "that it was not. Words that only one of them has are underlined."
 )
 _MOST_LETTERS = {"prompt": 3000, "response": 4000, "vote": 1500}
 
@@ -25,6 +24,7 @@ def pairs(run: Run) -> Section:
     else:
         made = sum(lines.get(store.PAIRS_FILE, 0) for lines in run.tables["lines"].values())
         said = f"{len(shown)} of {number(made)} pairs, chosen by fixed rules that are named with each; the doubtful ones too."
+        said += " Both responses are the model's own." if run.recipe.strategy == "self_rewarding" else ""
         blocks.insert(0, Text(said))
     return Section("pairs", "Telling pairs", _LEAD, blocks)
 
