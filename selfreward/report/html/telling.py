@@ -18,7 +18,7 @@ _MOST_LOOKED_AT = 2000  # pairs of a round, chosen by a hash of their ids
 
 # Kinds in the order in which they are shown, with the reason that a reader is given.
 KINDS = {
-    "widest": "The widest margin: the judge sees the clearest difference here.",
+    "widest": "The widest margin: the clearest difference of the round.",
     "typical": "A typical margin: half of the round's pairs are wider, half narrower.",
     "unsure": "The judge contradicts itself: its votes on one response are far apart.",
     "wrong": "The judge is wrong: the oracle gives the rejected response as many points or more.",

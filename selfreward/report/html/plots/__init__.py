@@ -7,7 +7,7 @@ style, which has a palette for light and one for dark, and every series has a sh
 from selfreward.report.html.plots.bars import Bar, Part, bars
 from selfreward.report.html.plots.columns import columns
 from selfreward.report.html.plots.curves import Curve, curves
-from selfreward.report.html.plots.lines import Point, Series, lines, point
+from selfreward.report.html.plots.lines import Point, Series, alone, lines, point
 from selfreward.report.html.plots.rows import dots
 from selfreward.report.html.plots.scatter import scatter
 
@@ -17,6 +17,7 @@ __all__ = [
     "Part",
     "Point",
     "Series",
+    "alone",
     "bars",
     "columns",
     "curves",

@@ -44,6 +44,11 @@ class Series:
     style: int
 
 
+def alone(points: Sequence[Point | None]) -> list[Series]:
+    """One series that needs no legend."""
+    return [Series("this run", points, 0)]
+
+
 def point(found: Any, scale: float = 1) -> Point | None:
     """The point of {mean or value, ci95} or of a bare number; None where there is no number."""
     value = mean_of(found)
@@ -87,7 +92,8 @@ def lines(
         _series(one, [LEFT + step * (i + 0.5) + shift for i in range(len(places))], y)
         for one, shift in zip(shown, _shifts(len(shown), step), strict=True)
     ]
-    ideal = " ".join(f"{LEFT + step * (i + 0.5):.1f},{y(value):.1f}" for i, value in enumerate(aim))
+    path = " ".join(f"{LEFT + step * (i + 0.5):.1f},{y(value):.1f}" for i, value in enumerate(aim))
+    ideal = [tag("polyline", points=path, class_="mark")] if path else []
     said = "; ".join(f"{one.name}: {_said(one, places)}" for one in shown)
     return drawing(
         title,
@@ -96,7 +102,7 @@ def lines(
         key,
         y_axis(low, high, y),
         *labels,
-        tag("polyline", points=ideal, class_="mark"),
+        *ideal,
         *drawn,
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from selfreward.report.html.blocks import Block, Figure, Section, Table, Text
-from selfreward.report.html.plots import Series, lines, point
+from selfreward.report.html.plots import alone, lines, point
 from selfreward.report.html.run import Run
 from selfreward.report.html.texts import Answers, Candidates, Written, answers, candidates, written
 from selfreward.report.html.words import NOTHING, estimate, model, number
@@ -36,17 +36,17 @@ def _of_answers(found: dict[str, Answers]) -> Figure:
     names = [model(name) for name in found]
     every = list(found.values())
     plots = [
-        lines("Words in an answer", names, [Series("this run", [point(one.words) for one in every], 0)], _WORDS),
+        lines("Words in an answer", names, alone([point(one.words) for one in every]), _WORDS),
         lines(
             "Different pairs of words, % of all",
             names,
-            [Series("", [point(one.distinct, 100) for one in every], 0)],
+            alone([point(one.distinct, 100) for one in every]),
             _PERCENTS,
         ),
         lines(
             "Likeness to the model before, % (ROUGE-L)",
             names,
-            [Series("this run", [point(one.like_before, 100) for one in every], 0)],
+            alone([point(one.like_before, 100) for one in every]),
             _PERCENTS,
         ),
     ]
@@ -72,11 +72,11 @@ def _of_rounds(found: dict[str, Candidates]) -> Figure:
     names = [f"to {model(name)}" for name in found]
     every = list(found.values())
     plots = [
-        lines("Words in a response", names, [Series("this run", [point(one.words) for one in every], 0)], _WORDS),
+        lines("Words in a response", names, alone([point(one.words) for one in every]), _WORDS),
         lines(
             "Responses that repeat another, %",
             names,
-            [Series("this run", [point(one.repeats, 100) for one in every], 0)],
+            alone([point(one.repeats, 100) for one in every]),
             _PERCENTS,
         ),
     ]
@@ -85,7 +85,7 @@ def _of_rounds(found: dict[str, Candidates]) -> Figure:
             lines(
                 "Chosen less rejected, words",
                 names,
-                [Series("this run", [point(one.longer) for one in every], 0)],
+                alone([point(one.longer) for one in every]),
                 _WORDS,
             )
         )
@@ -106,17 +106,17 @@ def _of_prompts(found: dict[str, Written]) -> Figure:
     names = [one.name for one in found.values()]
     every: Sequence[Written] = list(found.values())
     plots = [
-        lines("Words in a prompt", names, [Series("this run", [point(one.words) for one in every], 0)], _WORDS),
+        lines("Words in a prompt", names, alone([point(one.words) for one in every]), _WORDS),
         lines(
             "Different pairs of words, % of all",
             names,
-            [Series("this run", [point(one.distinct, 100) for one in every], 0)],
+            alone([point(one.distinct, 100) for one in every]),
             _PERCENTS,
         ),
         lines(
             "Likeness to the nearest other, % (ROUGE-L)",
             names,
-            [Series("", [point(one.alike, 100) for one in every], 0)],
+            alone([point(one.alike, 100) for one in every]),
             _PERCENTS,
         ),
     ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from selfreward.report.html.blocks import Block, Figure, Row, Section, Table, Text
-from selfreward.report.html.plots import Series, dots, lines, point
+from selfreward.report.html.plots import Series, alone, dots, lines, point
 from selfreward.report.html.run import Run
 from selfreward.report.html.words import estimate, model
 
@@ -34,7 +34,12 @@ def following(run: Run) -> Section:
         return Section("following", "Following instructions", _LEAD, [Text(why, "missing")])
     models = list(measured)
     plots = [
-        lines(title, [model(name) for name in models], [_one(measured, models, key, scale)], at_least)
+        lines(
+            title,
+            [model(name) for name in models],
+            alone([point(measured[name].get(key), scale) for name in models]),
+            at_least,
+        )
         for key, title, scale, _, at_least in _MEASURES
     ]
     rows = [
@@ -54,10 +59,6 @@ def following(run: Run) -> Section:
         Row(groups) if groups else Text("Categories and complexity were not measured in this run.", "missing")
     )
     return Section("following", "Following instructions", _LEAD, blocks)
-
-
-def _one(measured: Mapping[str, Any], models: Sequence[str], key: str, scale: float) -> Series:
-    return Series("this run", [point(measured[name].get(key), scale) for name in models], 0)
 
 
 def _grouped(

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from selfreward.report.html.blocks import Block, Figure, Section, Table, Text
-from selfreward.report.html.calibration import Calibration, calibrations
-from selfreward.report.html.plots import Point, Series, columns, lines, point
+from selfreward.report.html.calibration import calibrations
+from selfreward.report.html.plots import Point, Series, alone, columns, lines, point
 from selfreward.report.html.run import Run
 from selfreward.report.html.words import NOTHING, estimate, model, number
 from selfreward.statistics import METRICS, TIE_POLICIES
@@ -120,7 +120,7 @@ def _calibration(run: Run) -> list[Block]:
         lines(
             f"{model(name)}: {what}, by score",
             [str(points) for points in range(6)],
-            [_calibrated(bins, scale)],
+            alone([point(bins[p].truth, scale) if p in bins else None for p in range(6)]),
             aim=range(6) if is_oracle else (),
         )
         for name, bins in found.items()
@@ -149,10 +149,6 @@ def _calibration(run: Run) -> list[Block]:
     ]
 
 
-def _calibrated(bins: Mapping[int, Calibration], scale: float) -> Series:
-    return Series("worth", [point(bins[p].truth, scale) if p in bins else None for p in range(6)], 0)
-
-
 def _health(run: Run) -> list[Block]:
     by_model = run.tables["judge_health"]
     if not by_model:
@@ -160,7 +156,7 @@ def _health(run: Run) -> list[Block]:
     models = list(by_model)
     names = [model(name) for name in models]
     rates = [
-        lines(title, names, [Series("this run", [point(by_model[m].get(key), 100) for m in models], 0)], 10, most=100)
+        lines(title, names, alone([point(by_model[m].get(key), 100) for m in models]), 10, most=100)
         for key, title in _RATES
     ]
     faults = list(dict.fromkeys(fault for health in by_model.values() for fault in health.get("faults", {})))

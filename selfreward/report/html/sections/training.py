@@ -94,7 +94,8 @@ def _caption(name: str, lesson: Mapping[str, Any], is_dpo: bool) -> str:
         return "What it was taught is not recorded."
     start = _model(lesson.get("start"))
     if is_dpo:
-        loss = f" Its loss differs from DPO's own: {lesson['loss']}." if "loss" in lesson else ""
+        options = ", ".join(f"{key} {value}" for key, value in (lesson.get("loss") or {}).items())
+        loss = f" Its loss is not DPO's own: {options}." if options else ""
         return (
             f"{model(name)} was made from {start} by DPO on {number(lesson.get('num_pairs'))} pairs, with "
             f"{_model(lesson.get('reference'))} as the model that it is compared with.{loss}"
