@@ -11,7 +11,7 @@ from selfreward import store
 from selfreward.chat import load_tokenizer
 from selfreward.engines import check_engine, find_engine
 from selfreward.errors import BadInput, StageFailed
-from selfreward.evaluation.evaluate import evaluate
+from selfreward.evaluation.evaluate import evaluate, rivals_of
 from selfreward.judges import open_judge
 from selfreward.judges.shown import begin_of, judge_prompt
 from selfreward.models import link_with_template, vocabulary_size
@@ -54,9 +54,8 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
             run_folder.seal(*(f"{model_name(k)}{beside}/{name}" for name in (store.LESSON_FILE, store.MODEL_FOLDER)))
 
         def measure(k: int) -> None:
-            rivals = {model_name(j) for j in (-1, 1, k - 1) if j != 0 and -1 <= j < k}
-            name = model_name(k)
-            evaluate(name, model(k), run_folder.folder(name), sorted(rivals), recipe, seeds, engines, progress)
+            name, before = model_name(k), [model_name(j) for j in (-1, *range(1, k)) if j < k]
+            evaluate(name, model(k), run_folder.folder(name), rivals_of(before), recipe, seeds, engines, progress)
             run_folder.seal(*(f"{name}/{file}" for file in store.EVAL_FILES))
             refresh_report(run_folder.path, name)
 

@@ -1,5 +1,6 @@
 """A run folder: what is appended stays, what is missing is made once, and a killed run owes at most one batch."""
 
+import hashlib
 import json
 import logging
 import os
@@ -321,6 +322,30 @@ def test_a_folder_with_another_recipe_is_refused_and_says_what_differs(tmp_path:
         pass
     assert "seed: 0 there, 7 given" in str(raised.value) and "dpo.beta: 0.1 there, 0.2 given" in str(raised.value)
     assert "sft" not in str(raised.value).replace(str(tmp_path), "")
+
+
+def test_a_run_whose_judge_template_was_edited_does_not_go_on_with_the_other_words(
+    tmp_path: Path, recipe: Recipe
+) -> None:
+    template = tmp_path / "mine.jinja"
+    template.write_text("Judge {{ prompt }} and {{ response }}.")
+    named = Recipe.of({**recipe.model_dump(), "judge": {"template": str(template)}})
+    for _ in range(2):
+        with open_run(tmp_path / "run", named) as run:
+            assert run.judge_text() == hashlib.sha256(template.read_bytes()).hexdigest()
+            assert {kind: list(of) for kind, of in run.template_hashes().items()} == {
+                "judge": [str(template)], "prompts": ["few_shot"], "pairwise": ["meta_judge"],
+            }  # fmt: skip
+    template.write_text("Judge {{ prompt }} and {{ response }} kindly.")
+    with (
+        pytest.raises(BadInput, match=r"the judge template .*mine.jinja has been edited"),
+        open_run(tmp_path / "run", named),
+    ):
+        pass
+    stamp = tmp_path / "run" / "stamp.json"
+    stamp.write_text(json.dumps({key: value for key, value in read_json(stamp).items() if key != "templates"}))
+    with open_run(tmp_path / "run", named) as run:  # a run from before stamps held hashes of templates
+        assert run.template_hashes() == {} and run.judge_text() is None
 
 
 def test_a_run_may_go_on_with_smaller_batches_and_another_plan(tmp_path: Path, recipe: Recipe) -> None:

@@ -32,7 +32,7 @@ from selfreward.round import Engines, opened
 from selfreward.seeds.choosing import usable_sets
 from selfreward.seeds.reading import read
 from selfreward.stamp import weight_hashes
-from selfreward.templates import source
+from selfreward.templates import text_hash
 
 PIN_FILE = "pin.json"
 
@@ -192,7 +192,7 @@ class _Asked:
             "judge": self.model.name,  # it and the seed choose the random streams of the votes
             "seed": self.model.recipe.seed,
             "template": judge.template,
-            "template_sha256": hashlib.sha256(source("judge", judge.template).encode()).hexdigest(),
+            "template_sha256": text_hash("judge", judge.template),
             "read": judge.read,
             "begin": begin_of(judge) if judge.read == "direct" else None,
             "sampling": drawn if judge.read != "direct" else None,
@@ -252,8 +252,11 @@ class _Asked:
         return make
 
     def _own(self, judge: Judge) -> Iterator[tuple[int, Path]]:
-        """Number of votes and file of the run's own evaluation, where it asked in the same way."""
-        if self.model.run is not None and self.pin(judge) == self.pin(measured_judge(self.model.recipe)):
-            file = self.model.run / self.model.name / store.EVAL_JUDGEMENTS_FILE
+        """Number of votes and file of the run's own evaluation, where it asked in the same way and the same words."""
+        run = self.model.run
+        if run is not None and self.pin(judge) == self.pin(measured_judge(self.model.recipe)):
+            if store.RunFolder(run).judge_text() not in (None, text_hash("judge", judge.template)):
+                return
+            file = run / self.model.name / store.EVAL_JUDGEMENTS_FILE
             if file.is_file():
                 yield self.model.recipe.evaluation.votes, file
