@@ -28,6 +28,7 @@ from selfreward.templates import render
 from selfreward.training.adapters import check_adapter
 from selfreward.training.processes import check_processes
 from selfreward.training.train import train
+from selfreward.weights import check_numbers
 
 
 def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
@@ -36,7 +37,7 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
     check_engines(recipe, folder)
     # Before the folder is a run: a mended recipe would be another one, and refused there.
     seeds = load_seeds(recipe, folder / store.SEED_FOLDER)
-    check_tokenizer(recipe, folder)
+    check_model(recipe, folder)
     with open_run(folder, recipe) as run_folder, opened(recipe.engine, run_folder.log) as engines:
         progress.log = run_folder.log
         write_seeds(seeds, run_folder.folder(store.SEED_FOLDER))
@@ -128,8 +129,11 @@ def check(recipe: Recipe) -> None:
         check_strategy(one)
 
 
-def check_tokenizer(recipe: Recipe, folder: Path) -> None:
-    """BadInput where the tokenizer of M0 or its chat template cannot be used; not asked where the folder is a run already."""
+def check_model(recipe: Recipe, folder: Path) -> None:
+    """BadInput where the tokenizer of M0 or its chat template cannot be used, or its weights hold numbers that are none.
+
+    Not asked where the folder is a run already.
+    """
     if (folder / RECIPE_FILE).exists():
         return
     model = store.base_model(recipe, folder)
@@ -142,6 +146,7 @@ def check_tokenizer(recipe: Recipe, folder: Path) -> None:
     if embedded is not None and len(tokenizer) > embedded:
         what = f"its tokenizer has {len(tokenizer)} tokens, and its config.json embeddings for {embedded}"
         raise BadInput(what, recipe.model, "fetch or copy the model again, tokenizer and weights together")
+    check_numbers(model)
 
 
 def check_engines(recipe: Recipe, folder: Path) -> None:

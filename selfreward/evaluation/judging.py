@@ -26,7 +26,7 @@ from selfreward.judges.votes import judgement_id, make_judgement
 from selfreward.models import CHAT_TEMPLATE_FILE
 from selfreward.progress import Progress
 from selfreward.recipe import Judge, Source
-from selfreward.records import Judgement, RankedSet, Response, digest
+from selfreward.records import Judgement, RankedSet, Response, Vote, digest
 from selfreward.responses import ranked_responses
 from selfreward.round import Engines, opened
 from selfreward.seeds.choosing import usable_sets
@@ -236,18 +236,17 @@ class _Asked:
 
         def make(batch: list[Response]) -> list[Judgement]:
             asked = [
-                (judge_prompt(judge.template, response.prompt, response.text, words[response.id].cut), vote)
-                for response in batch
-                for vote in words[response.id].votes[: judge.votes]
-            ]
-            engine = self.engines.of(self.model.folder)
-            read = iter(expect(engine, [prompt for prompt, _ in asked], [vote for _, vote in asked]))
-            return [
-                make_judgement(
-                    response, [next(read) for _ in range(judge.votes)], self.model.name, cut=words[response.id].cut
+                (
+                    judge_prompt(judge.template, response.prompt, response.text, words[response.id].cut),
+                    words[response.id].votes[: judge.votes],
                 )
                 for response in batch
             ]
+
+            def judgement(place: int, votes: list[Vote]) -> Judgement:
+                return make_judgement(batch[place], votes, self.model.name, cut=words[batch[place].id].cut)
+
+            return expect(self.engines.of(self.model.folder), asked, judgement)
 
         return make
 

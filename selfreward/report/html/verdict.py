@@ -28,7 +28,7 @@ def verdict(run: Run) -> list[str]:
         said = [
             *_of_judging(rows),
             "Whether the answers got better is not measured by the run itself, as nothing here knows the truth "
-            f"about them. Ask a judge: selfreward eval head-to-head RUN/{last} RUN/sft --judge MODEL.",
+            "about them. Ask a judge: selfreward eval RUN --judge MODEL.",
         ]
     planned = store.model_name(run.recipe.rounds + 1)
     if planned not in rows:

@@ -28,8 +28,8 @@ def following(run: Run) -> Section:
         why = (
             "No model has been measured yet."
             if run.recipe.seeds.is_micro
-            else "The answers of this run were not measured: outside of the micro-world there is no oracle. See docs/evaluation.md "
-            "for judges and public benchmarks."
+            else "The answers of this run were not measured: outside of the micro-world there is no oracle. A judge can compare "
+            "them, also by category: selfreward eval RUN --judge MODEL."
         )
         return Section("following", "Following instructions", _LEAD, [Text(why, "missing")])
     models = list(measured)

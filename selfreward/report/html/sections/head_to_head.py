@@ -24,7 +24,7 @@ def head_to_head(run: Run) -> Section:
             "No two models have been measured yet."
             if run.recipe.seeds.is_micro
             else "This run has no oracle that could decide between two answers, so models did not meet. Have a judge compare them: "
-            "selfreward eval head-to-head RUN/m3 RUN/sft --judge MODEL."
+            "selfreward eval RUN --judge MODEL."
         )
         return Section("wins", "Wins, ties and losses", _LEAD, [Text(why, "missing")])
     base = [row for row in rows if row["against"] == "sft"]
