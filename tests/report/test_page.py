@@ -270,6 +270,12 @@ def test_a_strategy_that_imitates_has_no_pairs_and_says_so(run: Path) -> None:
     assert "M2 was made from M0 by supervised fine-tuning on 40 examples." in said
 
 
+def test_the_snapshot_that_became_a_model_is_named_with_the_reason(run: Path) -> None:
+    story = {"by": "judge", "judge": "m1", "steps": [2, 4, 6], "looked_at": [2, 4], "chosen": 4, "why": "the next lost"}
+    changed(run, f"m2/{store.EARLY_STOPPING_FILE}", story)
+    assert "Of its snapshots that of step 4 of 6 became the model: the next lost." in words(report_page(run))
+
+
 def test_alarms_are_told_in_words_at_the_beginning_and_at_the_judge(run: Path) -> None:
     with (run / store.METRICS_FILE).open("a") as file:
         said = "62% of the pairs of responses to a prompt are tied"

@@ -49,7 +49,7 @@ def part_and_kind(stage: str) -> tuple[str, str]:
     first, _, second = stage.partition(" ")
     if first == "train" and second:
         return second, "train"
-    if second.startswith("eval_"):
+    if second.startswith(("eval_", "validation_")):
         return first, "measuring"
     for begin, kind in (("responses-", "responses"), ("likelihoods-", "judgements")):
         if second.startswith(begin):  # by, or under, another model than that of the round

@@ -76,13 +76,21 @@ def _figure(run: Run, name: str, steps: Mapping[int, Mapping[str, float]]) -> Fi
     return Figure(
         f"Training of {model(name)}",
         plots,
-        _caption(name, lesson, is_dpo),
+        _caption(name, lesson, is_dpo) + _stopped(run.tables["early_stopping"].get(name)),
         Table(title, ("step", *(title for _, title in keys)), rows),
     )
 
 
 def _points(steps: Mapping[int, Mapping[str, float]], key: str) -> list[tuple[float, float]]:
     return thinned([(float(step), logged[key]) for step, logged in steps.items() if key in logged])
+
+
+def _stopped(found: Mapping[str, Any] | None) -> str:
+    """Which snapshot of a training became the model, where snapshots were compared."""
+    if not found:
+        return ""
+    last = (found.get("steps") or [NOTHING])[-1]
+    return f" Of its snapshots that of step {found.get('chosen')} of {last} became the model: {found.get('why')}."
 
 
 def _model(k: Any) -> str:
