@@ -41,6 +41,7 @@ LAYERS = {
     "selfreward.analysis": 6,
     "selfreward.ask": 6,
     "selfreward.export": 6,
+    "selfreward.following": 6,
     "selfreward.loop": 6,
     "selfreward.plan": 6,
     "selfreward.report": 6,

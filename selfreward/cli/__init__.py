@@ -25,6 +25,7 @@ from selfreward.cli.common import (
 )
 from selfreward.cli.doctor import doctor
 from selfreward.cli.verify import verify
+from selfreward.cli.watch import watch
 from selfreward.text import visible
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ app.add_typer(recipes_app, name="recipes")
 app.add_typer(eval_commands.app, name="eval")
 app.command()(doctor)
 app.command()(verify)
+app.command()(watch)
 
 
 def _print_version(wanted: bool) -> None:
