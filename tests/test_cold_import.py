@@ -36,6 +36,8 @@ def run_folder(tmp_path: Path) -> str:
         ["run", "--help"],
         ["show", "RUN"],
         ["recipes", "show", "micro"],
+        ["view", "--help"],
+        ["watch", "--help"],
         ["eval", "head-to-head", "--verdicts", "RUN/verdicts.jsonl"],
     ],
 )

@@ -24,7 +24,9 @@ from selfreward.cli.common import (
     warn_of_code,
 )
 from selfreward.cli.doctor import doctor
+from selfreward.cli.labels import export_labels
 from selfreward.cli.verify import verify
+from selfreward.cli.view import view
 from selfreward.cli.watch import watch
 from selfreward.text import visible
 
@@ -39,7 +41,9 @@ app.add_typer(recipes_app, name="recipes")
 app.add_typer(eval_commands.app, name="eval")
 app.command()(doctor)
 app.command()(verify)
+app.command()(view)
 app.command()(watch)
+app.command()(export_labels)
 
 
 def _print_version(wanted: bool) -> None:
