@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results"
 DOCUMENTS = (
     "README.md", "docs/micro-world.md", "docs/models.md", "docs/notebook.md", "docs/plan.md", "docs/reliability.md",
-    "docs/servers.md", "docs/viewer.md", "selfreward/micro/m0/README.md",
+    "docs/servers.md", "docs/training.md", "docs/viewer.md", "selfreward/micro/m0/README.md",
 )  # fmt: skip
 NAMES = {"sft": "SFT", "m1": "M1", "m2": "M2", "m3": "M3", "m4": "M4", "m5": "M5"}
 VARIANTS = {
@@ -243,6 +243,42 @@ def store_scale() -> str:
     return table(header, rows)
 
 
+def early_stopping() -> str:
+    """A row for each snapshot, M1 first: what the walks found of it, and what the oracle says."""
+    found = read_json(RESULTS / "early_stopping.json")
+    walks = {(walk["by"], walk["patience"]): walk for walk in found["walks"]}
+    by_scores, by_health = walks["scores", 3], walks["health", 1]
+    looked_at = {one["step"]: one for one in by_scores["looked_at"]}
+    alarms = {one["step"]: one["alarms"] for one in by_health["looked_at"]}
+    rows = []
+    for row in found["oracle"]:
+        step = row["step"]
+        chosen = [f"{by}, patience {patience}" for (by, patience), walk in walks.items() if walk["chosen"] == step]
+        rows.append(
+            [
+                f"{step}" if step else "0 (M1)", number(row["score"]), number(row["judge_pairwise_accuracy"], 1, 100, "value"),
+                _net(looked_at.get(step, {})), "; ".join(alarms[step]) or "none" if step in alarms else "-",
+                "; ".join(chosen) or "-",
+            ]
+        )  # fmt: skip
+    header = [
+        "step",
+        "oracle: score",
+        "oracle: judge right %",
+        "net v the best so far",
+        "alarms as a judge",
+        "chosen by",
+    ]
+    return table(header, rows)
+
+
+def _net(compared: dict[str, Any]) -> str:
+    if "net" not in compared:
+        return "-"
+    low, high = compared["ci95"]
+    return f"{compared['net']:.1f} [{low:.1f}, {high:.1f}] v {compared['against']}"
+
+
 def viewer() -> str:
     found = read_json(RESULTS / "viewer.json")
     pages = {"runs": "the list of runs", "run": "a run", "responses": "responses", "judgements": "judgements", "pairs": "pairs",
@@ -274,6 +310,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "engines": engines,
     "gpu": gpu,
     "expected_score": expected_score,
+    "early_stopping": early_stopping,
     "crash": crash,
     "flaky_server": flaky_server,
     "store_scale": store_scale,
