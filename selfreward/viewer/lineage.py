@@ -14,7 +14,6 @@ from selfreward.responses import Responses
 from selfreward.store.files import read_record
 from selfreward.viewer.index import Index
 from selfreward.viewer.indexes import Indexes
-from selfreward.viewer.kinds import kind_of
 from selfreward.viewer.lines import lines_from
 from selfreward.viewer.runs import Source, sources
 
@@ -111,7 +110,7 @@ def lineage(
     if found.pair:
         roles = {found.pair.chosen_id: "chosen", found.pair.rejected_id: "rejected"}
     for source in sources(run, part):
-        if source.kind is kind_of(store.RESPONSES_FILE) and source.path.name != store.EVAL_RESPONSES_FILE:
+        if source.name.partition("-")[0] == Path(store.RESPONSES_FILE).stem:
             for _, line in reader.about(part, source.path.name, Responses, prompt_id):
                 found.answers += [Answer(one, judged.get(one.id), roles.get(one.id)) for one in line.samples]
     folder = run / part
