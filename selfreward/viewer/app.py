@@ -38,7 +38,7 @@ def make_app(places: Sequence[Path], indexes: Indexes, workers: Workers) -> Guar
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     tokens = Tokens()
     followers: dict[Path, Follower] = {}
-    following = threading.Lock()
+    one_at_a_time = threading.Lock()  # looks at a run, and writers of labels
 
     def page(template: str, *, status: int = 200, again_s: int | None = None, **context: Any) -> HTMLResponse:
         text = html(template, token=tokens.value, **context)
@@ -85,7 +85,7 @@ def make_app(places: Sequence[Path], indexes: Indexes, workers: Workers) -> Guar
     @app.get("/runs/{name}/live")
     def live(name: str) -> HTMLResponse:
         run = run_of(places, name)
-        with following:
+        with one_at_a_time:
             follower = followers.setdefault(run, Follower(run))
             moment = follower.look()
         file = moment.stage.file if moment.stage and moment.state == "running" else None
@@ -93,7 +93,7 @@ def make_app(places: Sequence[Path], indexes: Indexes, workers: Workers) -> Guar
         growing = next((source for source in beside if source.path == file), None)
         return page(
             "live", again_s=RUNNING_S if moment.state == "running" else RESTING_S, name=name, moment=moment, source=growing,
-            items=pages.newest(growing, 3) if growing else [], now=time.time(),
+            items=pages.newest(growing, 3) if growing else [], log=pages.log_end(run, 300), now=time.time(),
         )  # fmt: skip
 
     @app.get("/runs/{name}/answers")
@@ -138,7 +138,7 @@ def make_app(places: Sequence[Path], indexes: Indexes, workers: Workers) -> Guar
         pair = pages.one_line(source, begin)[0].record
         if not isinstance(pair, Pair) or form.get("said") not in _SAID:
             raise NotThere("That is no pair, or no mark.")
-        with following:  # one writer at a time
+        with one_at_a_time:
             label(run, source.part, pair, _SAID[form["said"]])
         return RedirectResponse(f"/runs/{quote(name, safe='')}/files/{source.part}/{source.name}/{begin}", 303)
 

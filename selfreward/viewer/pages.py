@@ -91,7 +91,7 @@ def run_page(name: str, run: Path) -> dict[str, Any]:
     files = {part: sources(run, part) for part in parts(run)}
     return {
         "name": name, "run": run, "recipe": recipe, "state": state_of(run, recipe), "scores": summaries(run), "files": files,
-        "labelled": labels_of(run), "yaml": to_yaml(recipe), "log": _log(run), "answering": answering(run),
+        "labelled": labels_of(run), "yaml": to_yaml(recipe), "log": log_end(run), "answering": answering(run),
     }  # fmt: skip
 
 
@@ -224,12 +224,12 @@ def _items(source: Source, lines: Sequence[Line]) -> list[Item]:
     return found
 
 
-def _log(run: Path) -> str:
-    """The end of the newest launch's log."""
+def log_end(run: Path, size: int = LOG_BYTES) -> str:
+    """The end of the newest launch's log, at most so many bytes."""
     try:
         path = store.RunFolder(run).attempt / "log.txt"
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - LOG_BYTES))
+            file.seek(max(0, path.stat().st_size - size))
             return file.read().decode(errors="replace").strip()
     except (OSError, ValueError):  # no launch yet
         return ""

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
 from starlette.testclient import TestClient
@@ -325,6 +326,27 @@ def test_a_run_that_has_only_begun_can_be_looked_at(client: TestClient, run: Pat
     for path in ("", "/live"):
         assert "stopped" in get(client, f"/runs/begun{path}")
     get(client, "/runs/begun/answers", 404)
+
+
+def test_the_log_of_a_run_that_stopped_says_why(client: TestClient, run: Path) -> None:
+    (run / "m2" / store.EVAL_FILE).unlink()
+    store.write_text(run / "logs" / "attempt_1" / "log.txt", f"one\n<b>disk full {HOSTILE}\n")
+    text = get(client, "/runs/looked-at/live")
+    assert "log: &lt;b&gt;disk full" in text and "one" not in text
+
+
+def test_the_command_serves_until_it_is_ended_and_leaves_nothing_behind(run: Path, tmp_path: Path) -> None:
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+    arguments = [sys.executable, "-m", "selfreward.cli", "view", str(run), "--port", "0"]
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=environment)
+    assert process.stderr is not None
+    address = process.stderr.readline().split()[0]
+    assert address.startswith("http://127.0.0.1:")
+    with urlopen(address) as answer:
+        assert b"looked-at" in answer.read()
+    process.terminate()
+    assert process.wait(30) == 130
+    assert process.stderr.read() == "interrupted\n"
 
 
 def test_the_command_says_what_to_install_and_which_port_is_taken(
