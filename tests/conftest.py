@@ -82,3 +82,15 @@ def tiny_m0(tmp_path_factory: pytest.TempPathFactory, micro_tokenizer_folder: Pa
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_reward_model(tiny_m0: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The body of `tiny_m0` with a random head of one number, which nobody trained."""
+    from selfreward.chat import load_tokenizer
+    from selfreward.training.reward_model import new_reward_model
+
+    folder = tmp_path_factory.mktemp("tiny_reward_model") / "model"
+    new_reward_model(str(tiny_m0), seed=0).save_pretrained(folder)
+    load_tokenizer(tiny_m0).save_pretrained(folder)
+    return folder
