@@ -3,7 +3,7 @@ it gave, and why that one."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from selfreward import store
 from selfreward.errors import BadInput
@@ -45,7 +45,7 @@ class Lineage:
     pair_begin: int | None = None  # where its line begins
     num_pairs: int = 0  # that were made of the prompt; strategies differ
     why: list[str] = field(default_factory=list)  # sentences
-    lesson: dict[str, Any] = field(default_factory=dict)  # of the round, as in lesson.json
+    lesson: str = ""  # of the round, a sentence
     is_taught: bool = False  # whether the round's model is there
     unknown: dict[str, float] = field(
         default_factory=dict
@@ -115,7 +115,7 @@ def lineage(
                 found.answers += [Answer(one, judged.get(one.id), roles.get(one.id)) for one in line.samples]
     folder = run / part
     found.why = why(found, (folder / store.LESSON_FILE).exists())
-    found.lesson = _json(folder / store.LESSON_FILE)
+    found.lesson = _lesson(folder / store.LESSON_FILE)
     found.is_taught = (folder / store.MODEL_FOLDER).is_dir()
     found.unknown = reader.unknown
     return found
@@ -180,9 +180,20 @@ def _record(source: Source, begin: int, record_type: type[R]) -> tuple[int, R] |
     return None
 
 
-def _json(path: Path) -> dict[str, Any]:
-    """An object in a file; empty where there is none, or a damaged one."""
+def _lesson(path: Path) -> str:
+    """A lesson in a sentence; nothing where there is none, or a damaged one."""
     try:
-        return store.read_json(path)
+        lesson = store.read_json(path)
     except BadInput:
-        return {}
+        return ""
+    taught = [
+        f"{num:,} {what}"
+        for what in ("pairs", "examples", "prompts")
+        if isinstance(num := lesson.get(f"num_{what}"), int) and num
+    ]
+    models = {
+        role: store.model_name(k).upper() for role in ("start", "reference") if isinstance(k := lesson.get(role), int)
+    }
+    method = str(lesson.get("method", "")).upper() or "A lesson"
+    said = f"{method} of {' and '.join(taught) or 'nothing'} to {models.get('start', 'a model')}"
+    return f"{said}, with {models['reference']} as the reference." if "reference" in models else f"{said}."

@@ -67,10 +67,10 @@ def run_of(places: Sequence[Path], name: str) -> Path:
 
 
 def parts(run: Path) -> list[str]:
-    """The parts of a run that have a folder, the newest model first, the seeds last."""
+    """The parts of a run that have a folder, the newest model first, a reward model and the seeds last."""
     models = [entry.name for entry in run.iterdir() if entry.is_dir() and re.fullmatch(r"sft|m[0-9]+", entry.name)]
-    seed = [store.SEED_FOLDER] if (run / store.SEED_FOLDER).is_dir() else []
-    return [*sorted(models, key=place, reverse=True), *seed]
+    others = [name for name in (store.REWARD_MODEL_FOLDER, store.SEED_FOLDER) if (run / name).is_dir()]
+    return [*sorted(models, key=place, reverse=True), *others]
 
 
 def sources(run: Path, part: str) -> list[Source]:

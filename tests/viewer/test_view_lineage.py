@@ -18,7 +18,8 @@ def of_prompt(run: Path, indexes: Indexes, prompt: Prompt) -> Lineage:
 def test_a_pair_leads_to_its_writers_examples_its_votes_and_its_lesson(run: Path, indexes: Indexes) -> None:
     prompt = prompts_of(60)[5]
     found = of_prompt(run, indexes, prompt)
-    assert (found.source, found.is_taught, found.lesson["num_pairs"]) == ("m1", True, 60)
+    assert (found.source, found.is_taught) == ("m1", True)
+    assert found.lesson == "DPO of 60 pairs to M1, with M1 as the reference."
     assert found.examples == [(f"Seed {n}?", "ift") for n in range(8)]
     assert [(one.role, one.judgement and one.judgement.score) for one in found.answers] == [
         ("chosen", 5.0), (None, 3.0), ("rejected", 1.0)
@@ -95,6 +96,19 @@ def test_responses_of_other_models_to_the_prompt_are_there_too(run: Path, indexe
     assert [one.response.model for one in of_prompt(run, indexes, prompt).answers] == ["m1"] * 3 + ["sft"] * 3
 
 
+@pytest.mark.parametrize("lesson, said", [
+    ({"method": "rl", "num_prompts": 1200, "num_pairs": 0, "start": 1, "reference": 1},
+     "RL of 1,200 prompts to M1, with M1 as the reference."),
+    ({"method": "sft", "num_examples": 5, "start": -1, "reference": None}, "SFT of 5 examples to SFT."),
+    ({}, "A lesson of nothing to a model."),
+])  # fmt: skip
+def test_lessons_of_all_methods_are_a_sentence(
+    run: Path, indexes: Indexes, lesson: dict[str, object], said: str
+) -> None:
+    store.write_json(run / "m2" / store.LESSON_FILE, lesson)
+    assert of_prompt(run, indexes, prompts_of(60)[1]).lesson == said
+
+
 def test_what_is_not_indexed_yet_is_named(run: Path, indexes: Indexes, monkeypatch: pytest.MonkeyPatch) -> None:
     from selfreward.viewer import indexes as module
 
@@ -108,4 +122,4 @@ def test_what_is_not_indexed_yet_is_named(run: Path, indexes: Indexes, monkeypat
 
 def test_a_part_of_a_run_that_has_nothing_has_an_empty_lineage(run: Path, indexes: Indexes) -> None:
     found = lineage(run, indexes, "m9", "no id", "text")
-    assert (found.pair, found.answers, found.why, found.lesson, found.is_taught) == (None, [], [], {}, False)
+    assert (found.pair, found.answers, found.why, found.lesson, found.is_taught) == (None, [], [], "", False)
