@@ -88,10 +88,11 @@ def changed(run: Path) -> float | None:
 def run_page(name: str, run: Path) -> dict[str, Any]:
     """A run: its measurements, files, log and recipe."""
     recipe = store.RunFolder(run).recipe()
-    files = {part: sources(run, part) for part in parts(run)}
+    files, report = {part: sources(run, part) for part in parts(run)}, run / store.REPORT_FILE
     return {
         "name": name, "run": run, "recipe": recipe, "state": state_of(run, recipe), "scores": summaries(run), "files": files,
         "labelled": labels_of(run), "yaml": to_yaml(recipe), "log": log_end(run), "answering": answering(run),
+        "report": report if report.is_file() else None,
     }  # fmt: skip
 
 
