@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results"
 DOCUMENTS = (
     "README.md", "docs/micro-world.md", "docs/models.md", "docs/notebook.md", "docs/plan.md", "docs/reliability.md",
-    "docs/servers.md", "docs/strategies.md", "docs/training.md", "selfreward/micro/m0/README.md",
+    "docs/servers.md", "docs/strategies.md", "docs/training.md", "docs/viewer.md", "selfreward/micro/m0/README.md",
 )  # fmt: skip
 NAMES = {"sft": "SFT", "m1": "M1", "m2": "M2", "m3": "M3", "m4": "M4", "m5": "M5"}
 VARIANTS = {
@@ -301,6 +301,22 @@ def _net(compared: dict[str, Any]) -> str:
     return f"{compared['net']:.1f} [{low:.1f}, {high:.1f}] v {compared['against']}"
 
 
+def viewer() -> str:
+    found = read_json(RESULTS / "viewer.json")
+    pages = {"runs": "the list of runs", "run": "a run", "responses": "responses", "judgements": "judgements", "pairs": "pairs",
+             "pair": "a pair, its lineage"}  # fmt: skip
+    first = [[f"{pages[name]}, for the first time", f"{ms:.0f}", "", ""] for name, ms in found["first_page_ms"].items()]
+    rest = {"any page while the index is made": found["while_indexing_ms"]} | found["indexed_ms"]
+    rows = [[name, *(f"{row[key]:.0f}" for key in ("p50", "p95", "max"))] for name, row in rest.items()]
+    mib = {name: f"{found[f'{name}_bytes'] / 2**20:.0f} MiB" for name in ("run", "index", "server_peak_rss")}
+    said = (
+        f"{found['responses']:,} responses, {mib['run']}. The index was there after {found['index_s']:.0f} s, "
+        f"with {mib['index']}; the server had {mib['server_peak_rss']} of memory at most. The machine was shared: load average "
+        f"{found['load_average'][0]:.1f} on {found['hardware']['cores']} cores."
+    )
+    return f"{said}\n\n" + table(["a page, ms", "median", "95 %", "most"], [*first, *rows])
+
+
 ITEMS = {"prompts": "an attempt", "responses": "a response", "judgements": "a vote"}  # in ms, and beyond local
 TABLES: dict[str, Callable[[], str]] = {
     "effect": effect,
@@ -321,6 +337,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "crash": crash,
     "flaky_server": flaky_server,
     "store_scale": store_scale,
+    "viewer": viewer,
 }
 NOT_YET = (
     "plan",
@@ -331,6 +348,7 @@ NOT_YET = (
     "crash",
     "flaky_server",
     "store_scale",
+    "viewer",
 )  # tables whose script may not have been run, of the script's name
 
 

@@ -24,8 +24,11 @@ from selfreward.cli.common import (
     warn_of_code,
 )
 from selfreward.cli.doctor import doctor
+from selfreward.cli.labels import export_labels
 from selfreward.cli.report import report
 from selfreward.cli.verify import verify
+from selfreward.cli.view import view
+from selfreward.cli.watch import watch
 from selfreward.text import visible
 
 app = typer.Typer(
@@ -40,6 +43,9 @@ app.add_typer(eval_commands.app, name="eval")
 app.command()(doctor)
 app.command()(verify)
 app.command()(report)
+app.command()(view)
+app.command()(watch)
+app.command()(export_labels)
 
 
 def _print_version(wanted: bool) -> None:

@@ -10,8 +10,8 @@ from selfreward.recipe import Recipe
 from selfreward.stamp import file_hash, weight_hashes
 
 GROWING = (store.METRICS_FILE,)  # added to by every launch: what is recorded is its beginning
-# Of the process that runs; and made from the rest.
-NEVER_COVERED = (store.LOCK_FILE, store.REPORT_FILE, store.MANIFEST_FILE)
+# Of the process that runs; made from the rest; a person's, who may add to it at any time.
+NEVER_COVERED = (store.LOCK_FILE, store.REPORT_FILE, store.MANIFEST_FILE, store.LABELS_FILE)
 
 
 def check_manifest(run: Path) -> tuple[int, int, list[str]]:
