@@ -11,10 +11,12 @@ from tempfile import TemporaryDirectory
 from selfreward import store
 from selfreward.chat import load_tokenizer
 from selfreward.engines import check_engine, find_engine
+from selfreward.engines.opening import Engines, opened
 from selfreward.errors import BadInput, StageFailed
 from selfreward.evaluation.early_stopping import choose_snapshot
 from selfreward.evaluation.evaluate import evaluate, rivals_of
 from selfreward.evaluation.reward_model import evaluate_reward_model
+from selfreward.judges.filling import judge_into
 from selfreward.judges.shown import begin_of, judge_prompt
 from selfreward.models import link_with_template, vocabulary_size
 from selfreward.pairing.people import human_pairs
@@ -23,7 +25,7 @@ from selfreward.recipe import RECIPE_FILE, Recipe
 from selfreward.records import Example, Lesson
 from selfreward.report.html import refresh_report
 from selfreward.responses import ranked_responses
-from selfreward.round import Engines, Round, judge_into, opened
+from selfreward.round import Round
 from selfreward.round_judges import check_judge
 from selfreward.seeds import Seeds, build_eft, load_seeds, write_seeds
 from selfreward.store import RunFolder, model_name, open_run

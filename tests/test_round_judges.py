@@ -8,13 +8,14 @@ import pytest
 import support_engines
 
 from selfreward import store
+from selfreward.engines.opening import Engines
 from selfreward.engines.scripted import ScriptedEngine
 from selfreward.errors import BadInput, StageFailed
 from selfreward.judges.reward_model import RewardModel
 from selfreward.progress import QuietProgress
 from selfreward.recipe import Recipe
 from selfreward.records import Judgement, Lesson
-from selfreward.round import Engines, Round
+from selfreward.round import Round
 from selfreward.round_judges import check_judge
 from selfreward.seeds import load_seeds
 from selfreward.strategies import check_strategy, frozen_reward_model, rlhf, self_rewarding

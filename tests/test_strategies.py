@@ -11,6 +11,7 @@ from support_endpoint import FakeEndpoint
 
 from selfreward import round as round_module
 from selfreward import store
+from selfreward.engines.opening import Engines, opened
 from selfreward.engines.scripted import ScriptedEngine
 from selfreward.errors import BadInput, StageFailed
 from selfreward.micro.tasks import read_instruction, split_of
@@ -19,7 +20,7 @@ from selfreward.prompts import Attempt
 from selfreward.recipe import EngineOptions, Recipe
 from selfreward.records import Judgement, Lesson, Pair, Prompt
 from selfreward.responses import Responses
-from selfreward.round import Engines, Round, opened
+from selfreward.round import Round
 from selfreward.seeds import Seeds, load_seeds
 from selfreward.strategies import STRATEGIES, positives_only, self_rewarding
 from selfreward.templates import render
