@@ -159,7 +159,7 @@ class Round:
             judgements = judge_into(
                 path, responses, judge, self.recipe, self.engines, self.model_path(self.k - 1), name, self.progress
             )
-        self._seal(store.JUDGEMENTS_FILE)
+        self._seal(*sorted(path.name for path in self.folder.glob("judgements*.jsonl")))
         votes: Counter[str] = Counter()
         counts = Counter({"judgements": len(judgements), "unscored": 0, "of_cut_responses": 0})
         for judgement in judgements:

@@ -1,10 +1,11 @@
 """The steps of a round: new prompts, responses, judgements (section 2.2)."""
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
 
 from selfreward.recipe.engines import EngineOptions
+from selfreward.recipe.faults import faults
 from selfreward.recipe.fields import AtLeastTwo, Count, NotNegative, Part, Section, Share, Temperature, Whole, cited
 
 MODEL = r"^(previous|start|sft|m[0-9]{1,4})$"  # names of models in a recipe
@@ -75,6 +76,16 @@ class Judge(Section):
         "not stated; what a judge that is read directly is made to say before its points; none: its template's `begin`",
     )
     engine: EngineOptions | None = cited(None, "the judge's own engine; none: the engine of the run")
+    compare: str = cited(
+        "forced_choice",
+        "arXiv 2401.10020, 3.1.2: in both orders; the template with which `name: pairwise` compares responses",
+    )
+    members: list[dict[str, Any]] = cited(
+        [], "not in the paper; what is different in each judge of `name: ensemble`, as in `- {template: score_first}`"
+    )
+    agreement: NotNegative = cited(
+        1.0, "not in the paper; an ensemble whose members' scores are further apart, in points, gives a response none"
+    )
 
     @field_validator("read")
     @classmethod
@@ -89,6 +100,26 @@ class Judge(Section):
         if begin is not None and info.data.get("read", "direct") != "direct":
             raise ValueError("is for read: direct alone")
         return begin
+
+    @model_validator(mode="after")
+    def _members_of_an_ensemble(self) -> Self:
+        if bool(self.members) != (self.name == "ensemble") or len(self.members) == 1:
+            raise ValueError("judge.members are two or more for name: ensemble, and none for other judges")
+        for place, member in enumerate(self.members):
+            if {"name", "members", "agreement", "compare"} & member.keys():
+                raise ValueError(
+                    f"member {place + 1}: a member is the model, asked in its own way: template, votes, engine ..."
+                )
+        try:
+            self.panel()
+        except ValidationError as error:
+            raise ValueError(f"members: {faults(error, Judge, list(Judge.model_fields))}") from None
+        return self
+
+    def panel(self) -> list["Judge"]:
+        """The members of an ensemble, each with what is different in it."""
+        own = self.model_dump(exclude={"name", "members", "agreement", "compare"})
+        return [Judge.model_validate(own | member) for member in self.members]
 
     @field_validator("quorum")
     @classmethod
