@@ -12,6 +12,7 @@ from selfreward.engines import check_engine, find_engine
 from selfreward.errors import BadInput, StageFailed
 from selfreward.evaluation.evaluate import evaluate
 from selfreward.judges import open_judge
+from selfreward.judges.grounded import check_evidence, hold_database
 from selfreward.judges.shown import begin_of, judge_prompt
 from selfreward.models import link_with_template, vocabulary_size
 from selfreward.named import find
@@ -39,8 +40,9 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
     check_tokenizer(recipe, folder)
     with open_run(folder, recipe) as run_folder, opened(recipe.engine, run_folder.log) as engines:
         progress.log = run_folder.log
+        hold_database(recipe.judge, run_folder.path)
         write_seeds(seeds, run_folder.folder(store.SEED_FOLDER))
-        run_folder.seal(*(f"{store.SEED_FOLDER}/{name}" for name in store.SEED_FILES))
+        run_folder.seal(store.DATABASE_FILE, *(f"{store.SEED_FOLDER}/{name}" for name in store.SEED_FILES))
 
         def model(k: int) -> str:
             return run_folder.model_path(model_name(k))
@@ -85,7 +87,7 @@ def eft_seed(
     options = recipe.eft
     settings = recipe.judge.model_copy(
         update={
-            "name": "llm",
+            "name": recipe.judge.own_name,
             "votes": options.attempts,
             "quorum": 1,
             "temperature": options.temperature,
@@ -119,6 +121,7 @@ def check(recipe: Recipe) -> None:
     check_adapter(recipe.adapter)
     check_processes(recipe)
     judge_prompt(recipe.judge.template, "", "")
+    check_evidence(recipe.judge)
     if recipe.judge.read == "direct":
         begin_of(recipe.judge)
     render("prompts", recipe.prompts.template, tasks=[""])

@@ -1,11 +1,13 @@
 """The steps of a round: new prompts, responses, judgements (section 2.2)."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from selfreward.recipe.engines import EngineOptions
 from selfreward.recipe.fields import AtLeastTwo, Count, Section, Share, Temperature, Whole, cited
+
+GROUNDED = "grounded"
 
 
 class Prompts(Section):
@@ -49,7 +51,9 @@ class Responses(Section):
 class Judge(Section):
     """Who scores the candidates, and how often. Section 2.2 and figure 2."""
 
-    name: str = cited("llm", "2.2: the model judges itself; or package.module:function")
+    name: str = cited(
+        "llm", "2.2: the model judges itself; grounded: it is shown what a database says; or package.module:function"
+    )
     template: str = cited("additive", "figure 2: five additive points; a shipped template or a .jinja file")
     votes: Count = cited(3, "3.1.3: 3 judgements of each response, averaged")
     temperature: Temperature = cited(0.7, "3.1.3: the settings of the candidates")
@@ -70,6 +74,17 @@ class Judge(Section):
         "not stated; what a judge that is read directly is made to say before its points; none: its template's `begin`",
     )
     engine: EngineOptions | None = cited(None, "the judge's own engine; none: the engine of the run")
+    database: str | None = cited(
+        None,
+        "not in the paper; where a grounded judge looks things up: what `selfreward index` made, the URL of a server, or "
+        "micro, the almanac of the micro-world",
+    )
+    passages: Count = cited(3, "not in the paper; passages that a grounded judge is shown, at most")
+
+    @property
+    def own_name(self) -> str:
+        """How a model is asked for a judgement of its own, whoever else the recipe's judge may be."""
+        return GROUNDED if self.name == GROUNDED else "llm"
 
     @field_validator("read")
     @classmethod
@@ -84,6 +99,16 @@ class Judge(Section):
         if begin is not None and info.data.get("read", "direct") != "direct":
             raise ValueError("is for read: direct alone")
         return begin
+
+    @model_validator(mode="after")
+    def _database_is_used(self) -> Self:
+        if self.name == GROUNDED and not self.database:
+            raise ValueError("grounded looks things up: name a database (judge.database)")
+        if self.name == "llm" and self.database:
+            raise ValueError(
+                "only the judge `grounded` looks at a database: set judge.name, or leave judge.database out"
+            )
+        return self
 
     @field_validator("quorum")
     @classmethod

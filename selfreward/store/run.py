@@ -23,6 +23,7 @@ METRICS_FILE = "metrics.jsonl"
 LOCK_FILE = "run.lock"
 REPORT_FILE = "report.html"
 ANALYSIS_FILE = "analysis.json"
+DATABASE_FILE = "database.json"  # in what a grounded judge looked things up
 LOGS_FOLDER = "logs"
 BASE_FOLDER = "base"  # M0 with the chat template that the recipe names, where it has none
 # In seed/

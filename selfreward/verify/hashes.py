@@ -5,8 +5,10 @@ from pathlib import Path
 
 from selfreward import store
 from selfreward.errors import BadInput
+from selfreward.judges.grounded import looked_up_in
 from selfreward.models import check_model_folder, is_hub_name, resolve_model
 from selfreward.recipe import Recipe
+from selfreward.recipe.round import GROUNDED
 from selfreward.stamp import file_hash, weight_hashes
 
 GROWING = (store.METRICS_FILE,)  # added to by every launch: what is recorded is its beginning
@@ -95,3 +97,15 @@ def check_base(run: Path, recipe: Recipe) -> Iterator[tuple[bool, str]]:
         return
     if found != weights:
         yield True, f"{recipe.model}: is not the M0 that the run was started from, by the hashes in {path}"
+
+
+def check_database(run: Path, recipe: Recipe) -> Iterator[tuple[bool, str]]:
+    """(whether it is a fault, a sentence) about the database of a grounded judge against what it was when the run began."""
+    path = run / store.DATABASE_FILE
+    if recipe.judge.name != GROUNDED or not path.exists():
+        return
+    try:
+        if store.read_json(path) != looked_up_in(recipe.judge):
+            yield True, f"{recipe.judge.database}: does not hold the passages that the judge was shown, by {path}"
+    except BadInput as error:
+        yield False, f"the judge's database cannot be compared with {path}: {error}"

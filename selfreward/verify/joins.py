@@ -10,6 +10,7 @@ from selfreward import store
 from selfreward.errors import BadInput
 from selfreward.prompts import Attempt
 from selfreward.recipe import Recipe
+from selfreward.recipe.round import GROUNDED
 from selfreward.records import Example, Judgement, Pair, Prompt, RankedSet, Record, Response
 from selfreward.responses import Responses, ranked_responses
 from selfreward.store.files import last_line
@@ -191,10 +192,12 @@ def _responses(
 
 def _judgements(folder: Folder, name: str, responses: Known) -> Generator[str, None, tuple[Scores, Counts]]:
     """Returns (response id -> score, counts as in counts.json) of the judgements in a file."""
-    lost, wrong = list[str](), list[str]()
+    lost, wrong, strange = list[str](), list[str](), list[str]()
+    judge = folder.recipe.judge
+    most_evidence = judge.passages if judge.own_name == GROUNDED else 0
     scores: Scores = {}
     votes: dict[str, int] = {}
-    totals = {"judgements": 0, "unscored": 0, "of_cut_responses": 0}
+    totals = {"judgements": 0, "unscored": 0, "of_cut_responses": 0, "with_evidence": 0}
     for one in folder.records(name, Judgement):
         if responses.get(one.response_id) != _about(one.prompt_id, one.prompt, one.response):
             lost.append(one.id)
@@ -202,14 +205,18 @@ def _judgements(folder: Folder, name: str, responses: Known) -> Generator[str, N
         is_mean = one.score is None or (bool(read) and one.score == math.fsum(read) / len(read))
         if not is_mean or one.coverage != (len(read) / len(one.votes) if one.votes else 0.0):
             wrong.append(one.id)
+        if len(one.evidence) > most_evidence:
+            strange.append(one.id)
         scores[one.response_id] = one.score
         for vote in one.votes:
             votes[vote.fault or "read"] = votes.get(vote.fault or "read", 0) + 1
         totals["judgements"] += 1
         totals["unscored"] += one.score is None
         totals["of_cut_responses"] += one.cut > 0
+        totals["with_evidence"] += bool(one.evidence)
     yield from folder.say(name, "judgements of no response that is there, or of another text", lost)
     yield from folder.say(name, "judgements whose score or coverage is not that of their votes", wrong)
+    yield from folder.say(name, "judgements with more evidence than the recipe's judge is shown", strange)
     return scores, {"votes": votes, "judgements": totals}
 
 
