@@ -15,7 +15,7 @@ from selfreward import store
 from selfreward.cli import app
 from selfreward.databases.sqlite import write_sqlite
 from selfreward.errors import BadInput
-from selfreward.judges.grounded import hold_database
+from selfreward.judges.grounded import hold_databases
 from selfreward.judges.votes import make_judgement
 from selfreward.pairing import best_vs_worst
 from selfreward.recipe import Recipe, load_recipe
@@ -304,7 +304,7 @@ def test_a_database_that_holds_other_passages_is_a_fault_and_one_that_is_gone_a_
     facts = tmp_path / "facts.db"
     write_sqlite(facts, [Passage(id="f:1", text="A fact.")])
     ground(run, str(facts))
-    hold_database(load_recipe(run).judge, run)
+    hold_databases([load_recipe(run).judge], run)
     assert not any(str(facts) in said for said in verify(run)["problems"] + verify(run)["notes"])
     facts.unlink()
     assert any("cannot be compared" in note and "no such database" in note for note in verify(run)["notes"])

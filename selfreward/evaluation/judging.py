@@ -21,7 +21,7 @@ from selfreward.evaluation.reward_modelling import join
 from selfreward.evaluation.scored_sets import Rules, measure
 from selfreward.judges import open_judge
 from selfreward.judges.expected import expect
-from selfreward.judges.grounded import check_evidence, looked_up_in
+from selfreward.judges.grounded import check_evidence, passages_in
 from selfreward.judges.shown import begin_of, judge_prompt
 from selfreward.judges.votes import judgement_id, make_judgement
 from selfreward.models import CHAT_TEMPLATE_FILE
@@ -188,6 +188,11 @@ def _oracle(model: NamedModel, sets: Sequence[RankedSet]) -> dict[str, list[Rank
     return {"oracle": oracle_ranking(sets)}
 
 
+def _looked_up_in(database: str, passages: int) -> dict[str, Any]:
+    """What the evidence of a grounded judge depends on, but for the response."""
+    return {"database": database, "passages_sha256": passages_in(database), "passages": passages}
+
+
 class _Asked:
     """What one model is asked, and what it has said already."""
 
@@ -214,7 +219,7 @@ class _Asked:
             "sampling": drawn if judge.read != "direct" else None,
             "too_long": judge.too_long,
             "engine": {"name": engine.name, "dtype": engine.dtype},
-            **(looked_up_in(judge) if judge.name == "grounded" else {}),
+            **(_looked_up_in(judge.database, judge.passages) if judge.database else {}),
         }
 
     def judgements(self, judge: Judge, responses: Sequence[Response]) -> list[Judgement]:

@@ -4,7 +4,7 @@ The authors of Self-Rewarding Language Models (arXiv 2401.10020) name judges tha
 up, as what should come next. Only the evidence is added: the model still judges, and its words alone are read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from selfreward.judges.evidence import look_up
 from selfreward.recipe import Judge
 from selfreward.recipe.round import GROUNDED
 from selfreward.records import Judgement, Response
-from selfreward.store import DATABASE_FILE, read_json, write_json
+from selfreward.store import DATABASES_FILE, read_json, write_json
 from selfreward.templates import shows_evidence
 
 
@@ -33,21 +33,28 @@ def judge(
     return llm.judge(engine, responses, settings, judge_name, seed, evidence)
 
 
-def looked_up_in(settings: Judge) -> dict[str, str | int | None]:
-    """What the evidence of a grounded judge depends on, but for the response: its database and how much is shown."""
-    assert settings.database is not None, "a recipe with a grounded judge names its database"
-    with closing(open_database(settings.database)) as database:
-        return {"database": settings.database, "passages_sha256": database.digest, "passages": settings.passages}
+def passages_in(database: str) -> str | None:
+    """SHA-256 of a database's passages; None where it is a server. BadInput where it cannot be opened."""
+    with closing(open_database(database)) as found:
+        return found.digest
 
 
-def hold_database(settings: Judge, run: Path) -> None:
-    """Keeps what a run's evidence depends on in its database.json; BadInput where the run began with another database."""
-    path = run / DATABASE_FILE
-    if settings.name == GROUNDED and not path.exists():
-        write_json(path, looked_up_in(settings))
-    elif settings.name == GROUNDED and read_json(path) != looked_up_in(settings):
-        what = f"holds other passages than when this run began ({path})"
-        raise BadInput(what, settings.database, "bring the old ones back, or begin another run with --to")
+def databases_of(judges: Iterable[Judge]) -> dict[str, str | None]:
+    """What the evidence of grounded judges depends on: their databases, each with `passages_in` it."""
+    named = dict.fromkeys(one.database for one in judges if one.name == GROUNDED and one.database)
+    return {database: passages_in(database) for database in named}
+
+
+def hold_databases(judges: Iterable[Judge], run: Path) -> None:
+    """Keeps the databases of a run in its databases.json; BadInput where one has changed since the run began."""
+    found, path = databases_of(judges), run / DATABASES_FILE
+    held = read_json(path) if path.exists() else found
+    for database, passages in found.items():
+        if held.get(database) != passages:
+            todo = "bring the old ones back, or begin another run with --to"
+            raise BadInput(f"holds other passages than when this run began ({path})", database, todo)
+    if found and not path.exists():
+        write_json(path, found)
 
 
 def check_evidence(settings: Judge) -> None:
@@ -57,7 +64,7 @@ def check_evidence(settings: Judge) -> None:
         if not shows:
             what = f"the template {settings.template} does not show what the judge looks up"
             raise BadInput(what, "judge.template", "take grounded, or show {{ evidence }} in yours")
-        looked_up_in(settings)
+        databases_of([settings])
     elif shows and settings.name == "llm":
         what = f"the template {settings.template} shows evidence, and nothing looks any up"
         raise BadInput(what, "judge.template", "set judge.name=grounded and judge.database, or take another template")

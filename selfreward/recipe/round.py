@@ -5,7 +5,9 @@ from typing import Literal, Self
 from pydantic import ValidationInfo, field_validator, model_validator
 
 from selfreward.recipe.engines import EngineOptions
-from selfreward.recipe.fields import AtLeastTwo, Count, Section, Share, Temperature, Whole, cited
+from selfreward.recipe.fields import AtLeastTwo, Count, NotNegative, Part, Section, Share, Temperature, Whole, cited
+
+MODEL = r"^(previous|start|sft|m[0-9]{1,4})$"  # names of models in a recipe
 
 GROUNDED = "grounded"
 
@@ -116,3 +118,49 @@ class Judge(Section):
         if quorum > info.data.get("votes", quorum):
             raise ValueError(f"must not be above votes ({info.data['votes']})")
         return quorum
+
+
+class Pairs(Section):
+    """Which pairs are made of the judgements. Section 2.3."""
+
+    min_margin: NotNegative = cited(0.0, "2.3: any difference of the two scores will do; points")
+    rho: Part = cited(
+        0.0,
+        "2.3: the best against the worst; above 0 (Meta-Rewarding, arXiv 2407.19594, section 2.3) the shortest of those within "
+        "this part of the range of scores below the best, against the longest of those within it above the worst",
+    )
+    answer: str = cited(
+        "whole",
+        "arXiv 2411.04109, section 3: what counts as the answer of a response where votes are counted: whole, last_line, "
+        "last_number, or package.module:function",
+    )
+    replay: NotNegative = cited(
+        0.0, "2.4: the round's own pairs alone; else so many times as many, at most, drawn from those of earlier rounds"
+    )
+
+
+class MetaJudge(Section):
+    """How judgements are compared, for strategies that teach a judge by pairs of them (arXiv 2407.19594)."""
+
+    template: str = cited("meta_judge", "arXiv 2407.19594, figure 2; a shipped pairwise template or a .jinja file")
+    read: Literal["written", "probabilities", "consensus"] = cited(
+        "written",
+        "arXiv 2407.19594, section 2.2: the verdict that the model writes; probabilities: those of its two numbers; consensus: not "
+        "asked, the judgement nearer to the mean of all votes is the better, for models too small to compare",
+    )
+
+
+class LessonOptions(Section):
+    """Which models a lesson of pairs is about. Section 2.4."""
+
+    start: str = cited("previous", "2.4: M_k is taught from M_{k-1}, previous; or m0, sft, m1 ...", pattern=MODEL)
+    reference: str = cited("start", "2.4: DPO's reference is the model that it starts from; or m0, sft, m1 ...",
+                           pattern=MODEL)  # fmt: skip
+
+    def place_of(self, name: str, k: int) -> int:
+        """The place k of a model that is named by `start` or `reference`, in the round that makes M_k."""
+        if name == "start":
+            name = self.start
+        if name in ("previous", "start"):
+            return k - 1
+        return -1 if name == "sft" else int(name.removeprefix("m"))

@@ -12,8 +12,9 @@ from selfreward.engines.base import Completion, Request, Sampling
 from selfreward.engines.scripted import ScriptedEngine
 from selfreward.errors import BadInput, StageFailed
 from selfreward.judges import llm, open_judge
-from selfreward.judges.grounded import check_evidence, hold_database, judge
+from selfreward.judges.grounded import check_evidence, hold_databases, judge
 from selfreward.judges.shown import judge_prompt
+from selfreward.loop import check
 from selfreward.recipe import Judge, Recipe, load_recipe
 from selfreward.records import Judgement, Passage, RankedResponse, RankedSet
 from selfreward.responses import ranked_responses
@@ -197,14 +198,20 @@ def test_a_template_of_the_users_own_shows_evidence_as_it_likes(tmp_path: Path) 
 
 def test_a_run_does_not_go_on_with_other_passages(tmp_path: Path) -> None:
     settings = grounded(database(tmp_path, *FACTS))
-    hold_database(settings, tmp_path)
-    hold_database(settings, tmp_path)
+    for _ in range(2):
+        hold_databases([Judge(), settings], tmp_path)
     (tmp_path / "facts.db").unlink()
     database(tmp_path, *FACTS[1:])
     with pytest.raises(BadInput, match=r"facts\.db: holds other passages than when this run began"):
-        hold_database(settings, tmp_path)
-    hold_database(Judge(), tmp_path / "elsewhere")
+        hold_databases([settings], tmp_path)
+    hold_databases([Judge()], tmp_path / "elsewhere")
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_judge_that_a_schedule_grounds_later_is_looked_at_before_the_run() -> None:
+    later = {"judge.name": "grounded", "judge.template": "grounded", "judge.database": "none.db"}
+    with pytest.raises(BadInput, match=r"none\.db: no such database"):
+        check(Recipe.of({"name": "x", "schedule": [{}, later]}))
 
 
 def test_it_is_one_of_the_judges_by_its_name() -> None:
