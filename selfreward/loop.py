@@ -13,7 +13,7 @@ from selfreward.engines import check_engine, find_engine
 from selfreward.errors import BadInput, StageFailed
 from selfreward.evaluation.evaluate import evaluate
 from selfreward.judges import open_judge
-from selfreward.judges.grounded import check_evidence, hold_databases
+from selfreward.judges.grounded import check_shown, databases_of, hold_databases
 from selfreward.judges.shown import begin_of, judge_prompt
 from selfreward.models import link_with_template, vocabulary_size
 from selfreward.progress import Progress
@@ -39,7 +39,8 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
     check_tokenizer(recipe, folder)
     with open_run(folder, recipe) as run_folder, opened(recipe.engine, run_folder.log) as engines:
         progress.log = run_folder.log
-        hold_databases((one.judge for one in every_round(recipe)), run_folder.path)
+        if not is_finished(recipe, folder):
+            hold_databases((one.judge for one in every_round(recipe)), run_folder.path)
         write_seeds(seeds, run_folder.folder(store.SEED_FOLDER))
         run_folder.seal(store.DATABASES_FILE, *(f"{store.SEED_FOLDER}/{name}" for name in store.SEED_FILES))
 
@@ -128,7 +129,7 @@ def check(recipe: Recipe) -> None:
             find_engine(engine.name)
         open_judge(one.judge.name)
         judge_prompt(one.judge.template, "", "")
-        check_evidence(one.judge)
+        check_shown(one.judge)
         if one.judge.read == "direct":
             begin_of(one.judge)
         render("prompts", one.prompts.template, tasks=[""])
@@ -152,9 +153,15 @@ def check_tokenizer(recipe: Recipe, folder: Path) -> None:
 
 
 def check_engines(recipe: Recipe, folder: Path) -> None:
-    """BadInput where an engine that is still needed cannot be opened: hours may lie before the first question to a judge."""
+    """BadInput where an engine or a database that is still needed cannot be opened: hours may lie before it is asked."""
     last = folder / model_name(recipe.rounds + 1)
-    if not (last / store.EVAL_FILE).exists():
+    if not is_finished(recipe, folder):
         check_engine(recipe.engine)
+        databases_of(one.judge for one in every_round(recipe))
     if recipe.judge.engine and not (last / store.LESSON_FILE).exists():
         check_engine(recipe.judge.engine)
+
+
+def is_finished(recipe: Recipe, folder: Path) -> bool:
+    """Whether the last model of a run is measured."""
+    return (folder / model_name(recipe.rounds + 1) / store.EVAL_FILE).exists()

@@ -58,13 +58,17 @@ def hold_databases(judges: Iterable[Judge], run: Path) -> None:
 
 
 def check_evidence(settings: Judge) -> None:
-    """BadInput where a judge would be shown no evidence that is looked up, or looks none up that its template shows."""
+    """As `check_shown`, and BadInput where a grounded judge's database cannot be opened."""
+    check_shown(settings)
+    databases_of([settings])
+
+
+def check_shown(settings: Judge) -> None:
+    """BadInput where a judge's template would not show what is looked up, or shows evidence where nothing is."""
     shows = shows_evidence(settings.template)
-    if settings.name == GROUNDED:
-        if not shows:
-            what = f"the template {settings.template} does not show what the judge looks up"
-            raise BadInput(what, "judge.template", "take grounded, or show {{ evidence }} in yours")
-        databases_of([settings])
-    elif shows and settings.name == "llm":
+    if settings.name == GROUNDED and not shows:
+        what = f"the template {settings.template} does not show what the judge looks up"
+        raise BadInput(what, "judge.template", "take grounded, or show {{ evidence }} in yours")
+    if settings.name == "llm" and shows:
         what = f"the template {settings.template} shows evidence, and nothing looks any up"
         raise BadInput(what, "judge.template", "set judge.name=grounded and judge.database, or take another template")

@@ -14,7 +14,8 @@ from selfreward.errors import BadInput, StageFailed
 from selfreward.judges import llm, open_judge
 from selfreward.judges.grounded import check_evidence, hold_databases, judge
 from selfreward.judges.shown import judge_prompt
-from selfreward.loop import check
+from selfreward.loop import run
+from selfreward.progress import QuietProgress
 from selfreward.recipe import Judge, Recipe, load_recipe
 from selfreward.records import Judgement, Passage, RankedResponse, RankedSet
 from selfreward.responses import ranked_responses
@@ -208,10 +209,11 @@ def test_a_run_does_not_go_on_with_other_passages(tmp_path: Path) -> None:
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_judge_that_a_schedule_grounds_later_is_looked_at_before_the_run() -> None:
+def test_a_judge_that_a_schedule_grounds_later_is_looked_at_before_the_run(tmp_path: Path) -> None:
     later = {"judge.name": "grounded", "judge.template": "grounded", "judge.database": "none.db"}
     with pytest.raises(BadInput, match=r"none\.db: no such database"):
-        check(Recipe.of({"name": "x", "schedule": [{}, later]}))
+        run(Recipe.of({"name": "x", "schedule": [{}, later]}), tmp_path / "run", QuietProgress())
+    assert not (tmp_path / "run").exists()
 
 
 def test_it_is_one_of_the_judges_by_its_name() -> None:
