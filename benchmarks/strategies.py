@@ -3,10 +3,10 @@
     python benchmarks/strategies.py --work FOLDER [--seeds 0 1 2] [--strategies NAME ...]
 
 All strategies of a seed share seeds, SFT baseline and M1, and what two rounds of one take is what it costs: tokens sampled
-(prompts and responses), judged (written by a judge, or read for a likelihood) and trained on. The number of new prompts
-was chosen so that these come to what self_rewarding takes, or to twice its prompts at most; what cannot spend it on prompts takes what it
-needs. The tokens are reported. All are ordinary runs in FOLDER, so a benchmark that was stopped goes on where it was.
-Intervals are Student's t over run seeds.
+(prompts and responses), judged (written by a judge, or read for a likelihood) and trained on. The number of new prompts was
+chosen so that these come to what self_rewarding takes, or to twice its prompts at most; what cannot spend it on prompts takes
+what it needs. The tokens are reported. All are ordinary runs in FOLDER, so a benchmark that was stopped goes on where it
+was. Intervals are Student's t over run seeds.
 """
 
 import argparse
