@@ -17,15 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from selfreward.databases import open_database
+from selfreward.databases.base import Database
 from selfreward.databases.building import build
 from selfreward.progress import QuietProgress
+from selfreward.records import Passage
 
 VOCABULARY = 200_000
 WORDS_OF_A_QUERY = 8
+EVERY = 2000  # passages of which one is looked for
+TRIES = 3  # of a query; the best counts, so that what else a machine does is left out
 
 
 def write_texts(path: Path, num: int, seed: int) -> list[str]:
-    """Writes `num` passages of 30 to 89 words as JSONL; returns a query out of every five-hundredth."""
+    """Writes `num` passages of 30 to 89 words as JSONL; returns a query out of every EVERYth."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
@@ -36,7 +40,7 @@ def write_texts(path: Path, num: int, seed: int) -> list[str]:
             drawn = np.searchsorted(shares, rng.random(int(rng.integers(30, 90))) * shares[-1])
             words = [f"w{word}" for word in drawn]
             file.write(f'{{"text": "{" ".join(words)}."}}\n')
-            if n % 500 == 0:
+            if n % EVERY == 0:
                 queries.append(" ".join(words[:WORDS_OF_A_QUERY]))
     return queries
 
@@ -49,13 +53,13 @@ def index(num: int, form: str, folder: Path) -> dict[str, Any]:
     made = {"index_s": time.monotonic() - start, "index_cpu_s": time.process_time() - cpu}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     database = open_database(folder / "database")
-    wall, cpu_s, first = [], [], 0
+    wall, cpu_s, first = list[float](), list[float](), 0
     for number, query in enumerate(queries):
-        start, cpu = time.perf_counter(), time.process_time()
-        found = database.search(query, 12)
-        wall.append(1000 * (time.perf_counter() - start))
-        cpu_s.append(1000 * (time.process_time() - cpu))
-        first += bool(found) and found[0].id == f"texts.jsonl:{500 * number + 1}"
+        tries = [timed(database, query) for _ in range(TRIES)]
+        wall.append(1000 * min(seconds for seconds, _, _ in tries))
+        cpu_s.append(1000 * min(seconds for _, seconds, _ in tries))
+        found = tries[0][2]
+        first += bool(found) and found[0].id == f"texts.jsonl:{EVERY * number + 1}"
     database.close()
     files = (file for file in (folder / "database", *(folder / "database").glob("*")) if file.is_file())
     return {
@@ -64,6 +68,13 @@ def index(num: int, form: str, folder: Path) -> dict[str, Any]:
         "queries": len(queries), "query_ms_p50": at(wall, 0.5), "query_ms_p95": at(wall, 0.95),
         "query_cpu_ms_p50": at(cpu_s, 0.5), "query_cpu_ms_p95": at(cpu_s, 0.95), "found_first": first / len(queries),
     }  # fmt: skip
+
+
+def timed(database: Database, query: str) -> tuple[float, float, list[Passage]]:
+    """Seconds by the clock and of the processor that a query takes, and what it finds."""
+    start, cpu = time.perf_counter(), time.process_time()
+    found = database.search(query, 12)
+    return time.perf_counter() - start, time.process_time() - cpu, found
 
 
 def at(values: Sequence[float], share: float) -> float:
