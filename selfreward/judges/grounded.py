@@ -69,6 +69,6 @@ def check_shown(settings: Judge) -> None:
     if settings.name == GROUNDED and not shows:
         what = f"the template {settings.template} does not show what the judge looks up"
         raise BadInput(what, "judge.template", "take grounded, or show {{ evidence }} in yours")
-    if settings.name == "llm" and shows:
+    if settings.own_name != GROUNDED and shows:
         what = f"the template {settings.template} shows evidence, and nothing looks any up"
         raise BadInput(what, "judge.template", "set judge.name=grounded and judge.database, or take another template")

@@ -20,7 +20,8 @@ def judge_prompt(template: str, prompt: str, response: str, cut: int = 0, eviden
     """
     if cut:
         response = f"{response[:-cut]}\n[The response goes on for {cut} characters that are not shown.]"
-    return render("judge", template, prompt=prompt, response=response, evidence=evidence)
+    shown = [{"id": passage.id, "text": passage.text} for passage in evidence]
+    return render("judge", template, prompt=prompt, response=response, evidence=shown)
 
 
 def begin_of(settings: Judge) -> str:

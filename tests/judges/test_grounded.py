@@ -183,11 +183,12 @@ def test_a_database_that_does_not_open_and_a_template_that_shows_nothing_are_ref
         check_evidence(grounded("none.db"))
     with pytest.raises(BadInput, match=r"judge\.template: the template additive does not show"):
         check_evidence(grounded(str(tmp_path / "facts.db"), template="additive"))
-    with pytest.raises(
-        BadInput, match=r"judge\.template: the template grounded shows evidence, and nothing looks any up"
-    ):
-        check_evidence(Judge(template="grounded"))
-    check_evidence(Judge(name="some.module:judge", template="grounded"))  # it may look up as it likes
+    for name in (
+        "llm",
+        "some.module:judge",
+    ):  # with either the model itself is measured as it is asked without evidence
+        with pytest.raises(BadInput, match=r"judge\.template: the template grounded shows evidence, and nothing looks"):
+            check_evidence(Judge(name=name, template="grounded"))
 
 
 def test_a_template_of_the_users_own_shows_evidence_as_it_likes(tmp_path: Path) -> None:
