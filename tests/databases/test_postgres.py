@@ -11,6 +11,7 @@ from selfreward.databases import open_database
 from selfreward.errors import BadInput, StageFailed
 
 psycopg = pytest.importorskip("psycopg", reason="the extra postgres is not installed")
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
