@@ -175,10 +175,10 @@ def judges(work: Path, seeds: Sequence[int], num_prompts: int, num_sets: int) ->
         }
         for what in ("score", "fact", "facts_true")
     }
-    own = {way: over_seeds(accuracy(name, "m1", way, "facts")) for way, name in zip(WAYS, RECIPES, strict=True)}
+    same_model = rows["m1 of micro"]["facts"]  # which was never taught with evidence
     return {
         "seeds": list(seeds), "num_prompts": num_prompts, "num_sets": num_sets,
-        "pairwise_ungrounded": own["ungrounded"], "pairwise_grounded": own["grounded"],  # M1s, each with its run's judge
+        "pairwise_ungrounded": same_model["ungrounded"], "pairwise_grounded": same_model["grounded"],
         "judges": rows, "trained": trained,
     }  # fmt: skip
 

@@ -25,7 +25,7 @@ from selfreward.records import Passage
 VOCABULARY = 200_000
 WORDS_OF_A_QUERY = 8
 EVERY = 2000  # passages of which one is looked for
-TRIES = 3  # of a query; the best counts, so that what else a machine does is left out
+TRIES = 5  # of a query; the best counts, so that what else a machine does is left out
 
 
 def write_texts(path: Path, num: int, seed: int) -> list[str]:
