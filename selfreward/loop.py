@@ -11,7 +11,8 @@ from selfreward import store
 from selfreward.chat import load_tokenizer
 from selfreward.engines import check_engine, find_engine
 from selfreward.errors import BadInput, StageFailed
-from selfreward.evaluation.evaluate import evaluate
+from selfreward.evaluation.early_stopping import choose_snapshot
+from selfreward.evaluation.evaluate import evaluate, rivals_of
 from selfreward.judges import open_judge
 from selfreward.judges.grounded import check_shown, databases_of, hold_databases
 from selfreward.judges.shown import begin_of, judge_prompt
@@ -28,6 +29,7 @@ from selfreward.templates import render
 from selfreward.training.adapters import check_adapter
 from selfreward.training.processes import check_processes
 from selfreward.training.train import train
+from selfreward.weights import check_numbers
 
 
 def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
@@ -36,7 +38,7 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
     check_engines(recipe, folder)
     # Before the folder is a run: a mended recipe would be another one, and refused there.
     seeds = load_seeds(recipe, folder / store.SEED_FOLDER)
-    check_tokenizer(recipe, folder)
+    check_model(recipe, folder)
     with open_run(folder, recipe) as run_folder, opened(recipe.engine, run_folder.log) as engines:
         progress.log = run_folder.log
         if not is_finished(recipe, folder):
@@ -53,12 +55,15 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
             store.write_json(folder / store.LESSON_FILE, lesson.summary())
             log = partial(run_folder.log, within=model_name(k)) if beside else run_folder.log
             train(lesson, model, folder, recipe.of_round(k), progress, log, run_folder.attempt)
-            run_folder.seal(*(f"{model_name(k)}{beside}/{name}" for name in (store.LESSON_FILE, store.MODEL_FOLDER)))
+            if (folder / store.SNAPSHOTS_FOLDER).exists():
+                judge = model_name(k - 1), model(k - 1)
+                choose_snapshot(folder, judge, recipe.of_round(k), seeds.validation, engines, progress)
+            made = (store.LESSON_FILE, *store.EARLY_STOPPING_FILES, store.MODEL_FOLDER)
+            run_folder.seal(*(f"{model_name(k)}{beside}/{name}" for name in made))
 
         def measure(k: int) -> None:
-            rivals = {model_name(j) for j in (-1, 1, k - 1) if j != 0 and -1 <= j < k}
-            name = model_name(k)
-            evaluate(name, model(k), run_folder.folder(name), sorted(rivals), recipe, seeds, engines, progress)
+            name, before = model_name(k), [model_name(j) for j in (-1, *range(1, k)) if j < k]
+            evaluate(name, model(k), run_folder.folder(name), rivals_of(before), recipe, seeds, engines, progress)
             run_folder.seal(*(f"{name}/{file}" for file in store.EVAL_FILES))
 
         teach(-1, Lesson(method="sft", examples=tuple(seeds.ift), start=0))  # the SFT baseline, on IFT alone
@@ -136,8 +141,11 @@ def check(recipe: Recipe) -> None:
         check_strategy(one)
 
 
-def check_tokenizer(recipe: Recipe, folder: Path) -> None:
-    """BadInput where the tokenizer of M0 or its chat template cannot be used; not asked where the folder is a run already."""
+def check_model(recipe: Recipe, folder: Path) -> None:
+    """BadInput where the tokenizer of M0 or its chat template cannot be used, or its weights hold numbers that are none.
+
+    Not asked where the folder is a run already.
+    """
     if (folder / RECIPE_FILE).exists():
         return
     model = store.base_model(recipe, folder)
@@ -150,6 +158,7 @@ def check_tokenizer(recipe: Recipe, folder: Path) -> None:
     if embedded is not None and len(tokenizer) > embedded:
         what = f"its tokenizer has {len(tokenizer)} tokens, and its config.json embeddings for {embedded}"
         raise BadInput(what, recipe.model, "fetch or copy the model again, tokenizer and weights together")
+    check_numbers(model)
 
 
 def check_engines(recipe: Recipe, folder: Path) -> None:
@@ -158,7 +167,8 @@ def check_engines(recipe: Recipe, folder: Path) -> None:
     if not is_finished(recipe, folder):
         check_engine(recipe.engine)
         databases_of(one.judge for one in every_round(recipe))
-    if recipe.judge.engine and not (last / store.LESSON_FILE).exists():
+    asked_last = store.MODEL_FOLDER if recipe.training.early_stopping else store.LESSON_FILE
+    if recipe.judge.engine and not (last / asked_last).exists():
         check_engine(recipe.judge.engine)
 
 

@@ -15,7 +15,7 @@ from selfreward.evaluation.health import judge_health
 from selfreward.evaluation.reward_modelling import reward_modelling
 from selfreward.progress import Progress
 from selfreward.recipe import Judge, Recipe
-from selfreward.records import Prompt, Response
+from selfreward.records import Prompt, Response, digest
 from selfreward.responses import Responses, ranked_responses, sample
 from selfreward.round import Engines, judge_into
 from selfreward.seeds import Seeds
@@ -31,29 +31,38 @@ def evaluate(
     if path.exists():
         return dict(store.read_json(path))
     found: dict[str, Any] = {"model": name, "split": recipe.evaluation.split}
+    prompts = held_out_prompts(recipe, seeds)
+    lines = answer_held_out(prompts, name, model_folder, folder, recipe, engines, progress)
     if recipe.seeds.is_micro:
-        found |= _truth(name, model_folder, folder, rivals, recipe, engines, progress)
+        found |= _truth(prompts, lines, folder, rivals)
     found |= _judging(name, model_folder, folder, recipe, seeds, engines, progress)
     store.write_json(path, found)
     return found
 
 
-def _truth(
-    name: str,
-    model_folder: str,
-    folder: Path,
-    rivals: Sequence[str],
-    recipe: Recipe,
-    engines: Engines,
-    progress: Progress,
-) -> dict[str, Any]:
-    """What the micro-world's oracle says of the model's answers, and of them against its rivals'."""
-    from selfreward.evaluation import micro
+def rivals_of(before: Sequence[str]) -> list[str]:
+    """The models that one is compared with, of those that were made `before` it: the SFT baseline, M1, and the last."""
+    return sorted({name for place, name in enumerate(before, start=1) if name in ("sft", "m1") or place == len(before)})
 
-    prompts = micro.held_out_prompts(recipe)
+
+def held_out_prompts(recipe: Recipe, seeds: Seeds) -> list[Prompt]:
+    """The prompts every model of a run answers: the micro-world has its own, elsewhere they are those of the held-out sets."""
+    if recipe.seeds.is_micro:
+        from selfreward.evaluation import micro
+
+        return micro.held_out_prompts(recipe)
+    texts = [ranked.prompt for ranked in seeds.evaluation[: recipe.evaluation.num_prompts]]
+    return [Prompt(id=digest("prompt", text), text=text, source="eval") for text in texts]
+
+
+def answer_held_out(
+    prompts: Sequence[Prompt], name: str, model_folder: str, folder: Path, recipe: Recipe, engines: Engines,
+    progress: Progress,
+) -> Sequence[Responses]:  # fmt: skip
+    """A model's answers to the held-out prompts, kept in its folder, so that models can be compared without asking them again."""
     settings = recipe.responses
     sampling = Sampling(settings.temperature, settings.top_p, settings.max_tokens)
-    lines = store.fill(
+    return store.fill(
         folder / store.EVAL_RESPONSES_FILE,
         Responses,
         prompts,
@@ -64,6 +73,14 @@ def _truth(
         recipe.engine.batch_size,
         progress,
     )
+
+
+def _truth(
+    prompts: Sequence[Prompt], lines: Sequence[Responses], folder: Path, rivals: Sequence[str]
+) -> dict[str, Any]:
+    """What the micro-world's oracle says of the model's answers, and of them against its rivals'."""
+    from selfreward.evaluation import micro
+
     ours = micro.scores(_flat(lines))
     found: dict[str, Any] = {"capability": micro.capability(_flat(lines)), "head_to_head": {}}
     for rival in rivals:

@@ -3,6 +3,7 @@
 from selfreward.store.files import (
     append,
     json_text,
+    moved,
     read_json,
     read_rows,
     saving,
@@ -11,7 +12,7 @@ from selfreward.store.files import (
     write_text,
     writing,
 )
-from selfreward.store.filling import fill
+from selfreward.store.filling import Filling, fill
 from selfreward.store.lines import Lazy, Lines, read, stream
 from selfreward.store.manifest import MANIFEST_FILE, Sealed, read_manifest, seal
 from selfreward.store.run import (
@@ -21,6 +22,8 @@ from selfreward.store.run import (
     BASE_FOLDER,
     COUNTS_FILE,
     DATABASES_FILE,
+    EARLY_STOPPING_FILE,
+    EARLY_STOPPING_FILES,
     EFT_FILE,
     EFT_JUDGEMENTS_FILE,
     EVAL_FILE,
@@ -47,7 +50,12 @@ from selfreward.store.run import (
     SEED_FILES,
     SEED_FOLDER,
     SELF_RANKED_FILE,
+    SNAPSHOTS_FOLDER,
     STAMP_FILE,
+    VALIDATION_JUDGEMENTS_FILE,
+    VALIDATION_MEETINGS_FILE,
+    VALIDATION_RESPONSES_FILE,
+    VALIDATION_SEED_FILE,
     RunFolder,
     base_model,
     model_name,
@@ -62,6 +70,8 @@ __all__ = [
     "BASE_FOLDER",
     "COUNTS_FILE",
     "DATABASES_FILE",
+    "EARLY_STOPPING_FILE",
+    "EARLY_STOPPING_FILES",
     "EFT_FILE",
     "EFT_JUDGEMENTS_FILE",
     "EVAL_FILE",
@@ -89,7 +99,13 @@ __all__ = [
     "SEED_FILES",
     "SEED_FOLDER",
     "SELF_RANKED_FILE",
+    "SNAPSHOTS_FOLDER",
     "STAMP_FILE",
+    "VALIDATION_JUDGEMENTS_FILE",
+    "VALIDATION_MEETINGS_FILE",
+    "VALIDATION_RESPONSES_FILE",
+    "VALIDATION_SEED_FILE",
+    "Filling",
     "Lazy",
     "Lines",
     "RunFolder",
@@ -99,6 +115,7 @@ __all__ = [
     "fill",
     "json_text",
     "model_name",
+    "moved",
     "open_run",
     "read",
     "read_json",

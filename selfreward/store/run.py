@@ -15,7 +15,7 @@ from selfreward.recipe import RECIPE_FILE, Recipe, differences, load_recipe, to_
 from selfreward.stamp import stamp, weight_hashes
 from selfreward.store.files import append_row, read_json, saving, write_json, write_text, writing
 from selfreward.store.manifest import forget_missing, seal
-from selfreward.templates import source, template_names
+from selfreward.templates import Kind, source, template_names, text_hash
 
 # In the run folder
 STAMP_FILE = "stamp.json"
@@ -32,6 +32,7 @@ IFT_FILE = "ift.jsonl"
 RANKED_FILE = "ranked.jsonl"
 EFT_FILE = "eft.jsonl"
 EVAL_SEED_FILE = "eval.jsonl"
+VALIDATION_SEED_FILE = "validation.jsonl"  # in runs that stop trainings early
 # In sft/, m1/, m2/ ...
 ATTEMPTS_FILE = "attempts.jsonl"
 PROMPTS_FILE = "prompts.jsonl"
@@ -50,9 +51,18 @@ EVAL_RESPONSES_FILE = "eval_responses.jsonl"
 EVAL_JUDGEMENTS_FILE = "eval_judgements.jsonl"
 EFT_JUDGEMENTS_FILE = "eft_judgements.jsonl"
 MODEL_FOLDER = "model"
+SNAPSHOTS_FOLDER = "snapshots"  # of a training that may be stopped early, until one of them is the model
+VALIDATION_RESPONSES_FILE = "validation_responses.jsonl"  # the snapshots', and what was said of them
+VALIDATION_JUDGEMENTS_FILE = "validation_judgements.jsonl"
+VALIDATION_MEETINGS_FILE = "validation_meetings.jsonl"
+EARLY_STOPPING_FILE = "early_stopping.json"
 
-SEED_FILES = (IFT_FILE, RANKED_FILE, EVAL_SEED_FILE)  # that a run begins with
+SEED_FILES = (IFT_FILE, RANKED_FILE, EVAL_SEED_FILE, VALIDATION_SEED_FILE)  # that a run begins with
 EVAL_FILES = (EVAL_RESPONSES_FILE, EVAL_JUDGEMENTS_FILE, EVAL_FILE)  # the measurements of one model
+
+EARLY_STOPPING_FILES = (
+    VALIDATION_RESPONSES_FILE, VALIDATION_JUDGEMENTS_FILE, VALIDATION_MEETINGS_FILE, EARLY_STOPPING_FILE
+)  # fmt: skip
 
 # Nothing but rounding depends on these, so a run may go on with other values: smaller batches after running out of memory, a
 # server that was moved, a slower pace, better guesses for the plan.
@@ -128,6 +138,15 @@ class RunFolder:
             return str(self.path / BASE_FOLDER)
         return base_model(self.recipe(), self.path)
 
+    def template_hashes(self) -> dict[str, dict[str, str]]:
+        """Kind -> template -> SHA-256 of the text with which the run was started; empty where its stamp holds none."""
+        path = self.path / STAMP_FILE
+        return dict(read_json(path).get("templates") or {}) if path.is_file() else {}
+
+    def judge_text(self) -> str | None:
+        """SHA-256 of the template with which the run's models are measured as judges; None where its stamp holds none."""
+        return self.template_hashes().get("judge", {}).get(self.recipe().judge.template)
+
     def log(self, **scalars: Any) -> None:
         """Adds one line to the metrics, with the time; and one more where a kill had torn the last."""
         now = round(time.time(), 3)
@@ -197,6 +216,26 @@ def _same_recipe(path: Path, recipe: Recipe) -> None:
         raise BadInput(what, path, f"give another folder with --to, or continue this run: selfreward run {path}")
 
 
+def _text_hashes(recipe: Recipe) -> dict[str, dict[str, str]]:
+    """As `RunFolder.template_hashes`, of the templates of all rounds as they are; BadInput where one is not there."""
+    rounds = [recipe, *(recipe.of_round(k) for k in range(2, recipe.rounds + 2))]
+    named: dict[Kind, set[str]] = {
+        "judge": {one.judge.template for one in rounds},
+        "prompts": {one.prompts.template for one in rounds},
+        "pairwise": {one.meta_judge.template for one in rounds},
+    }
+    return {kind: {name: text_hash(kind, name) for name in sorted(names)} for kind, names in named.items()}
+
+
+def _same_texts(path: Path, texts: dict[str, dict[str, str]]) -> None:
+    """BadInput where a template has another text than the run was started with: it would be half of one judge, half of another."""
+    for kind, stamped in RunFolder(path).template_hashes().items():
+        for name, text in stamped.items():
+            if texts.get(kind, {}).get(name) != text:
+                what = f"the {kind} template {name} has been edited since the run was started"
+                raise BadInput(what, path, "restore the text, or start another run with --to")
+
+
 def _attempts(path: Path) -> list[int]:
     """The numbers of a run's launches so far."""
     numbers = (entry.name.removeprefix("attempt_") for entry in (path / LOGS_FOLDER).glob("attempt_[0-9]*"))
@@ -246,7 +285,7 @@ def open_run(path: str | Path, recipe: Recipe, command: Sequence[str] | None = N
     run = RunFolder(path)
     _check_usable(run.path)
     model = base_model(recipe, run.path)
-    template = template_of(recipe, model)
+    template, texts = template_of(recipe, model), _text_hashes(recipe)
     try:
         run.path.mkdir(parents=True, exist_ok=True)
         (run.path / LOCK_FILE).touch()
@@ -256,10 +295,11 @@ def open_run(path: str | Path, recipe: Recipe, command: Sequence[str] | None = N
         launch = stamp(command)
         if (run.path / RECIPE_FILE).exists():
             _same_recipe(run.path, recipe)
+            _same_texts(run.path, texts)
         else:
             commit = Path(model).name if is_hub_name(recipe.model) else None
             made_of = {"model": recipe.model, "commit": commit, "weights": weight_hashes(model)}
-            write_json(run.path / STAMP_FILE, {**launch, **made_of})
+            write_json(run.path / STAMP_FILE, {**launch, **made_of, "templates": texts})
             write_text(run.path / RECIPE_FILE, to_yaml(recipe))
         if template is not None and not (run.path / BASE_FOLDER).exists():
             with saving(run.path / BASE_FOLDER) as unfinished:
