@@ -67,9 +67,15 @@ def run_recipe(work: Path, name: str, seed: int, num_prompts: int) -> Path:
 def fact_sets(num: int, seed: int) -> list[RankedSet]:
     """Ranked responses to `num` questions of fact of the test split, as people write them."""
     sets: list[RankedSet] = []
+    in_vain = 0
     while len(sets) < num:
-        drawn = people.rank_responses(num, 3, digest_seed(seed, len(sets)), "test", {one.prompt for one in sets})
-        sets += [one for one in drawn if task_of(one.prompt).family == "fact"]
+        tried = (in_vain,) if in_vain else ()  # a draw that brought nothing would be drawn again for ever
+        drawn = people.rank_responses(
+            num, 3, digest_seed(seed, len(sets), *tried), "test", {one.prompt for one in sets}
+        )
+        facts = [one for one in drawn if task_of(one.prompt).family == "fact"]
+        in_vain = 0 if facts else in_vain + 1
+        sets += facts
     return oracle_ranking(sets[:num])
 
 
