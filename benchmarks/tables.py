@@ -19,7 +19,8 @@ REPOSITORY = Path(__file__).parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results"
 DOCUMENTS = (
     "README.md", "docs/judges-grounded.md", "docs/micro-world.md", "docs/models.md", "docs/notebook.md", "docs/plan.md",
-    "docs/reliability.md", "docs/servers.md", "docs/strategies.md", "docs/training.md", "selfreward/micro/m0/README.md",
+    "docs/reliability.md", "docs/servers.md", "docs/strategies.md", "docs/training.md", "docs/viewer.md",
+    "selfreward/micro/m0/README.md",
 )  # fmt: skip
 NAMES = {"sft": "SFT", "m1": "M1", "m2": "M2", "m3": "M3", "m4": "M4", "m5": "M5"}
 VARIANTS = {
@@ -344,6 +345,22 @@ def _net(compared: dict[str, Any]) -> str:
     return f"{compared['net']:.1f} [{low:.1f}, {high:.1f}] v {compared['against']}"
 
 
+def viewer() -> str:
+    found = read_json(RESULTS / "viewer.json")
+    pages = {"runs": "the list of runs", "run": "a run", "responses": "responses", "judgements": "judgements", "pairs": "pairs",
+             "pair": "a pair, its lineage"}  # fmt: skip
+    first = [[f"{pages[name]}, for the first time", f"{ms:.0f}", "", ""] for name, ms in found["first_page_ms"].items()]
+    rest = {"any page while the index is made": found["while_indexing_ms"]} | found["indexed_ms"]
+    rows = [[name, *(f"{row[key]:.0f}" for key in ("p50", "p95", "max"))] for name, row in rest.items()]
+    mib = {name: f"{found[f'{name}_bytes'] / 2**20:.0f} MiB" for name in ("run", "index", "server_peak_rss")}
+    said = (
+        f"{found['responses']:,} responses, {mib['run']}. The index was there after {found['index_s']:.0f} s, "
+        f"with {mib['index']}; the server had {mib['server_peak_rss']} of memory at most. The machine was shared: load average "
+        f"{found['load_average'][0]:.1f} on {found['hardware']['cores']} cores."
+    )
+    return f"{said}\n\n" + table(["a page, ms", "median", "95 %", "most"], [*first, *rows])
+
+
 ITEMS = {"prompts": "an attempt", "responses": "a response", "judgements": "a vote"}  # in ms, and beyond local
 TABLES: dict[str, Callable[[], str]] = {
     "effect": effect,
@@ -365,6 +382,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "flaky_server": flaky_server,
     "store_scale": store_scale,
     "grounded": grounded,
+    "viewer": viewer,
 }
 NOT_YET = (
     "plan",
@@ -376,6 +394,7 @@ NOT_YET = (
     "flaky_server",
     "store_scale",
     "grounded",
+    "viewer",
 )  # tables whose script may not have been run, of the script's name
 
 

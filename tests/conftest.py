@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from support_runs import SMALL
 from support_tokenizer import CONTROLS, build_tokenizer
 
 # The same examples each time, however busy the machine is.
@@ -81,4 +82,29 @@ def tiny_m0(tmp_path_factory: pytest.TempPathFactory, micro_tokenizer_folder: Pa
     folder = tmp_path_factory.mktemp("tiny_m0") / "model"
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_reward_model(tiny_m0: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The body of `tiny_m0` with a random head of one number, which nobody trained."""
+    from selfreward.chat import load_tokenizer
+    from selfreward.training.reward_model import new_reward_model
+
+    folder = tmp_path_factory.mktemp("tiny_reward_model") / "model"
+    new_reward_model(str(tiny_m0), seed=0).save_pretrained(folder)
+    load_tokenizer(tiny_m0).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory, tiny_m0: Path) -> Path:
+    """A finished run of two rounds, for what is done with runs; copy it before you change it."""
+    from selfreward.loop import run
+    from selfreward.progress import QuietProgress
+    from selfreward.recipe import load_recipe
+
+    folder = tmp_path_factory.mktemp("small_run") / "run"
+    changes = {**SMALL, "model": tiny_m0}
+    run(load_recipe("micro-fast", [f"{key}={value}" for key, value in changes.items()]), folder, QuietProgress())
     return folder

@@ -35,7 +35,10 @@ def run_folder(tmp_path: Path) -> str:
         ["--help"],
         ["run", "--help"],
         ["show", "RUN"],
+        ["report", "RUN"],
         ["recipes", "show", "micro"],
+        ["view", "--help"],
+        ["watch", "--help"],
         ["eval", "head-to-head", "--verdicts", "RUN/verdicts.jsonl"],
     ],
 )

@@ -35,6 +35,7 @@ LAYERS = {
     "selfreward.pairing": 3,
     "selfreward.guards": 3,
     "selfreward.round": 4,
+    "selfreward.round_judges": 4,
     "selfreward.meta_judge": 4,
     "selfreward.strategies": 5,
     "selfreward.training": 5,
@@ -42,10 +43,13 @@ LAYERS = {
     "selfreward.analysis": 6,
     "selfreward.ask": 6,
     "selfreward.export": 6,
+    "selfreward.following": 6,
+    "selfreward.labels": 6,
     "selfreward.loop": 6,
     "selfreward.plan": 6,
     "selfreward.report": 6,
     "selfreward.verify": 6,
+    "selfreward.viewer": 6,
     "selfreward.doctor": 6,
     "selfreward.cli": 7,
     "selfreward.__main__": 7,
@@ -59,7 +63,8 @@ ASKS_THE_ORACLE = {
     "selfreward.micro.reviews",  # what M0 has read
 }
 OF_A_ROUND = tuple(
-    f"selfreward.{name}" for name in ("prompts", "responses", "judges", "pairing", "templates", "engines", "training")
+    f"selfreward.{name}"
+    for name in ("prompts", "responses", "judges", "round_judges", "pairing", "templates", "engines", "training")
 )
 
 

@@ -11,6 +11,7 @@ from support_endpoint import FakeEndpoint
 
 from selfreward import round as round_module
 from selfreward import store
+from selfreward.engines.opening import Engines, opened
 from selfreward.engines.scripted import ScriptedEngine
 from selfreward.errors import BadInput, StageFailed
 from selfreward.micro.tasks import read_instruction, split_of
@@ -19,7 +20,7 @@ from selfreward.prompts import Attempt
 from selfreward.recipe import EngineOptions, Recipe
 from selfreward.records import Judgement, Lesson, Pair, Prompt
 from selfreward.responses import Responses
-from selfreward.round import Engines, Round, opened
+from selfreward.round import Round
 from selfreward.seeds import Seeds, load_seeds
 from selfreward.strategies import STRATEGIES, positives_only, self_rewarding
 from selfreward.templates import render
@@ -61,7 +62,7 @@ def several_batches_of_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def new_round(seeds: Seeds, tmp_path: Path) -> Callable[..., Round]:
+def new_round(seeds: Seeds, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Round]:
     """Makes a round of M2 in a folder of its own, or in the folder that is named."""
 
     def make(script: Any = support_engines.said, recipe: Recipe = RECIPE, run: str = "run", k: int = 2) -> Round:
@@ -72,7 +73,12 @@ def new_round(seeds: Seeds, tmp_path: Path) -> Callable[..., Round]:
         def look_ahead(lesson: Lesson, beside: str) -> None:
             (folder / beside.strip("/") / store.MODEL_FOLDER).mkdir(parents=True)
 
-        return Round(k, recipe, seeds, [], folder, lambda j: f"model of m{j}", engines, QuietProgress(), look_ahead)
+        def reward_model() -> Path:
+            return request.getfixturevalue("tiny_reward_model")
+
+        return Round(
+            k, recipe, seeds, [], folder, lambda j: f"model of m{j}", engines, QuietProgress(), look_ahead, reward_model
+        )
 
     return make
 

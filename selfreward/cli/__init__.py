@@ -25,7 +25,11 @@ from selfreward.cli.common import (
 )
 from selfreward.cli.doctor import doctor
 from selfreward.cli.index import index
+from selfreward.cli.labels import export_labels
+from selfreward.cli.report import report
 from selfreward.cli.verify import verify
+from selfreward.cli.view import view
+from selfreward.cli.watch import watch
 from selfreward.text import visible
 
 app = typer.Typer(
@@ -40,6 +44,10 @@ app.add_typer(eval_commands.app, name="eval")
 app.command()(doctor)
 app.command()(verify)
 app.command()(index)
+app.command()(report)
+app.command()(view)
+app.command()(watch)
+app.command()(export_labels)
 
 
 def _print_version(wanted: bool) -> None:
@@ -61,9 +69,10 @@ def _options(
 
 def _print_tables(folder: Path, as_json: bool) -> None:
     """A run's tables on stdout."""
-    from selfreward import report
+    from selfreward.report import render
+    from selfreward.report import tables as tables_of
 
-    tables = report.tables(folder)
+    tables = tables_of(folder)
     if as_json:
         print_json(tables)
         return
@@ -72,7 +81,7 @@ def _print_tables(folder: Path, as_json: bool) -> None:
     from selfreward.errors import BadInput
 
     try:
-        report.render(tables, Console())
+        render(tables, Console())
     except (TypeError, ValueError, LookupError, AttributeError) as error:
         todo = "--json shows what was read; delete the eval.json that was changed to have it made again"
         raise BadInput(f"a file of it holds what no run writes there: {error}", folder, todo) from error
@@ -180,9 +189,9 @@ def plan(
 
         found = planning.plan(load_recipe(recipe, overrides or []))
         if (Path(recipe) / RECIPE_FILE).is_file():
-            from selfreward import report
+            from selfreward.report import tables
 
-            found["stages"] = planning.beside(found["stages"], report.tables(Path(recipe))["time"])
+            found["stages"] = planning.beside(found["stages"], tables(Path(recipe))["time"])
         if as_json:
             print_json(found)
             return

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from selfreward import store
+from selfreward.engines.opening import Engines, opened
 from selfreward.errors import BadInput, nearest
 from selfreward.evaluation.evaluate import measured_judge
 from selfreward.evaluation.health import judge_health
@@ -29,7 +30,6 @@ from selfreward.progress import Progress
 from selfreward.recipe import Judge, Source
 from selfreward.records import Judgement, RankedSet, Response, Vote, digest
 from selfreward.responses import ranked_responses
-from selfreward.round import Engines, opened
 from selfreward.seeds.choosing import usable_sets
 from selfreward.seeds.reading import read
 from selfreward.stamp import weight_hashes

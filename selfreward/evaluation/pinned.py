@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from selfreward import store
 from selfreward.engines import check_engine
+from selfreward.engines.opening import judge_name
 from selfreward.errors import BadInput
 from selfreward.evaluation.answers import model_name
 from selfreward.evaluation.mt_bench import judging
@@ -19,7 +20,6 @@ from selfreward.judges.pairwise import SAMPLING, Read, begin_of
 from selfreward.models import resolve_model
 from selfreward.recipe import RECIPE_FILE, EngineOptions, Recipe, load_recipe, recipe_of
 from selfreward.records import digest
-from selfreward.round import judge_name
 from selfreward.stamp import weight_hashes
 from selfreward.store import RunFolder
 from selfreward.templates import Kind, render, text_hash

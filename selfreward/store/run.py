@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from selfreward.errors import BadInput, nearest
 from selfreward.models import has_chat_template, is_hub_name, link_with_template, resolve_model
@@ -24,6 +24,7 @@ LOCK_FILE = "run.lock"
 REPORT_FILE = "report.html"
 ANALYSIS_FILE = "analysis.json"
 DATABASES_FILE = "databases.json"  # in which grounded judges look things up
+LABELS_FILE = "labels.jsonl"  # what a person thinks of its pairs; no run reads or writes it
 LOGS_FOLDER = "logs"
 BASE_FOLDER = "base"  # M0 with the chat template that the recipe names, where it has none
 # In seed/
@@ -56,6 +57,8 @@ VALIDATION_RESPONSES_FILE = "validation_responses.jsonl"  # the snapshots', and 
 VALIDATION_JUDGEMENTS_FILE = "validation_judgements.jsonl"
 VALIDATION_MEETINGS_FILE = "validation_meetings.jsonl"
 EARLY_STOPPING_FILE = "early_stopping.json"
+# reward_model/ has a lesson, counts, judgements, measurements and a model, too
+REWARD_MODEL_FOLDER = "reward_model"
 
 SEED_FILES = (IFT_FILE, RANKED_FILE, EVAL_SEED_FILE, VALIDATION_SEED_FILE)  # that a run begins with
 EVAL_FILES = (EVAL_RESPONSES_FILE, EVAL_JUDGEMENTS_FILE, EVAL_FILE)  # the measurements of one model
@@ -197,7 +200,7 @@ def _locked(path: Path) -> Iterator[None]:
     """Holds run.lock, with this process's id in it; the system frees the lock of a process that died."""
     with (path / LOCK_FILE).open("a+") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(lock)
         except BlockingIOError:
             lock.seek(0)
             pid = lock.read().strip() or "unknown"
@@ -206,6 +209,27 @@ def _locked(path: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def _take(lock: IO[str]) -> None:
+    """Takes a lock or raises BlockingIOError. Tries again once, since `is_running` holds it for a moment, too."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(0.05)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_running(path: Path) -> bool:
+    """Whether a process works in the folder of a run."""
+    try:
+        with (path / LOCK_FILE).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no run has begun there, or nobody may look
+        return False
+    return False
 
 
 def _same_recipe(path: Path, recipe: Recipe) -> None:

@@ -11,8 +11,8 @@ from selfreward.recipe import Recipe
 from selfreward.stamp import file_hash, weight_hashes
 
 GROWING = (store.METRICS_FILE,)  # added to by every launch: what is recorded is its beginning
-# Of the process that runs; and made from the rest.
-NEVER_COVERED = (store.LOCK_FILE, store.REPORT_FILE, store.MANIFEST_FILE)
+# Of the process that runs; made from the rest; a person's, who may add to it at any time.
+NEVER_COVERED = (store.LOCK_FILE, store.REPORT_FILE, store.MANIFEST_FILE, store.LABELS_FILE)
 
 
 def check_manifest(run: Path) -> tuple[int, int, list[str]]:
@@ -60,6 +60,12 @@ def not_covered(run: Path) -> list[str]:
 
 def check_models(run: Path, recipe: Recipe) -> Iterator[str]:
     """Models that a loader would refuse, and those whose predecessor is not there."""
+    rewarding = run / store.REWARD_MODEL_FOLDER / store.MODEL_FOLDER
+    if rewarding.exists():
+        try:
+            check_model_folder(rewarding)
+        except BadInput as error:
+            yield str(error)
     missing = None
     for name in (store.model_name(k) for k in (-1, *range(1, recipe.rounds + 2))):
         model = run / name / store.MODEL_FOLDER
