@@ -5,7 +5,7 @@ from pathlib import Path
 
 from selfreward.engines import open_engine
 from selfreward.engines.base import Engine, Request, Sampling
-from selfreward.judges import llm
+from selfreward.judges import open_judge
 from selfreward.recipe import Recipe, load_recipe
 from selfreward.records import Judgement, Response, digest, seed_of
 from selfreward.store import RunFolder
@@ -23,12 +23,12 @@ def judge_one(folder: Path, name: str, prompt: str, response: str, votes: int) -
     """What a model of a run thinks of a response."""
     recipe, engine = _engine(folder, name)
     prompt, response = whole(prompt), whole(response)  # a command line can hold bytes that are no text
-    settings = recipe.judge.model_copy(update={"votes": votes, "quorum": 1})
+    settings = recipe.judge.model_copy(update={"name": recipe.judge.own_name, "votes": votes, "quorum": 1})
     asked = Response(
         id=digest("asked", prompt, response), prompt_id=digest("prompt", prompt), prompt=prompt, text=response,
         model="you", sample=0, num_tokens=None, finished=True,
     )  # fmt: skip
-    return llm.judge(engine, [asked], settings, name, recipe.seed)[0]
+    return open_judge(settings.name)(engine, [asked], settings, name, recipe.seed)[0]
 
 
 def answer(folder: Path, name: str, prompt: str) -> str:

@@ -166,6 +166,8 @@ class Round:
             votes.update(vote.fault or "read" for vote in judgement.votes)
             counts["unscored"] += judgement.score is None
             counts["of_cut_responses"] += judgement.cut > 0
+            if judgement.evidence:
+                counts["with_evidence"] += 1
         self.counts |= {"votes": dict(votes), "judgements": dict(counts)}
         self._watch(judge_alarms(judgements, self.recipe.guards))
         return judgements

@@ -27,6 +27,7 @@ LAYERS = {
     "selfreward.rouge": 1,
     "selfreward.templates": 1,
     "selfreward.engines": 2,
+    "selfreward.databases": 3,
     "selfreward.seeds": 3,
     "selfreward.prompts": 3,
     "selfreward.responses": 3,
@@ -53,7 +54,7 @@ LAYERS = {
     "selfreward.cli": 7,
     "selfreward.__main__": 7,
 }
-MAY_SEE_MICRO = ("selfreward.seeds", "selfreward.evaluation")
+MAY_SEE_MICRO = ("selfreward.seeds", "selfreward.evaluation", "selfreward.databases.almanac")
 # The oracle is the truth that no model is shown: it writes the human data and measures, and has no part in a round.
 ORACLE = "selfreward.micro.oracle"
 ASKS_THE_ORACLE = {
@@ -137,7 +138,7 @@ def test_no_modules_import_one_another_in_a_circle() -> None:
         visit(module, ())
 
 
-def test_only_seeds_and_evaluation_look_into_the_micro_world() -> None:
+def test_only_seeds_evaluation_and_the_almanac_as_a_database_look_into_the_micro_world() -> None:
     seen = [
         f"{module} imports {other}"
         for module in modules()

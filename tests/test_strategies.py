@@ -448,6 +448,22 @@ def test_a_judge_on_a_server_without_a_name_is_the_model_of_the_round(new_round:
     assert round_.engines.options[-1] == round_.recipe.judge.engine  # type: ignore[attr-defined]
 
 
+def test_what_a_judge_was_shown_is_counted_and_stands_in_the_pairs_of_its_judgements(
+    new_round: Callable[..., Round],
+) -> None:
+    grounded = changed("judge", name="grounded", database="micro", template="micro_grounded", passages=1)
+    prompts = RECIPE.prompts.model_copy(update={"num": 40})
+    round_ = new_round(recipe=grounded.model_copy(update={"strategy": "meta_rewarding", "prompts": prompts}))
+    lesson = STRATEGIES["meta_rewarding"](round_)
+    judgements = store.read(round_.folder / store.JUDGEMENTS_FILE, Judgement)
+    shown = [judgement for judgement in judgements if judgement.evidence]
+    assert round_.counts["judgements"]["with_evidence"] == len(shown) > 0
+    assert {judgement.prompt.startswith(("What is the", "Tell me the")) for judgement in shown} == {True}
+    asked = {request.prompt for request in round_.engines.engine.requests}  # type: ignore[attr-defined]
+    of_judgements = {pair.prompt for pair in lesson.pairs if pair.prompt.startswith("Review the answer.")}
+    assert of_judgements <= asked and any("\nEvidence: The " in prompt for prompt in of_judgements)
+
+
 def test_expected_scores_leave_fewer_ties(new_round: Callable[..., Round]) -> None:
     """Where every vote says 4, the probabilities still order the responses."""
 

@@ -24,6 +24,7 @@ from selfreward.cli.common import (
     warn_of_code,
 )
 from selfreward.cli.doctor import doctor
+from selfreward.cli.index import index
 from selfreward.cli.labels import export_labels
 from selfreward.cli.report import report
 from selfreward.cli.verify import verify
@@ -42,6 +43,7 @@ app.add_typer(recipes_app, name="recipes")
 app.add_typer(eval_commands.app, name="eval")
 app.command()(doctor)
 app.command()(verify)
+app.command()(index)
 app.command()(report)
 app.command()(view)
 app.command()(watch)
@@ -219,6 +221,8 @@ def judge(
         for number, vote in enumerate(judgement.votes, start=1):
             points = vote.fault if vote.score is None else format(vote.score, "g")
             print(f"vote {number}: {points}\n{visible(vote.text)}\n")
+        for passage in judgement.evidence:
+            print(f"evidence: [{visible(passage.id)}] {visible(passage.text)}")
         score = "none" if judgement.score is None else f"{judgement.score:.2f} of 5"
         print(f"score: {score}  ({judgement.coverage:.0%} of {len(judgement.votes)} votes readable, judge {name})")
 

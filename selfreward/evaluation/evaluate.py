@@ -113,9 +113,9 @@ def _judging(
 
 def measured_judge(recipe: Recipe) -> Judge:
     """How a model of a run is asked when it is measured as a judge: it itself, with the recipe's template and sampling."""
-    votes = recipe.evaluation.votes
-    return recipe.judge.model_copy(
-        update={"name": "llm", "votes": votes, "quorum": min(votes, recipe.judge.quorum), "engine": None}
+    judge, votes = recipe.judge, recipe.evaluation.votes
+    return judge.model_copy(
+        update={"name": judge.own_name, "votes": votes, "quorum": min(votes, judge.quorum), "engine": None}
     )
 
 

@@ -15,6 +15,7 @@ from selfreward.engines.opening import judge_name
 from selfreward.errors import BadInput
 from selfreward.evaluation.answers import model_name
 from selfreward.evaluation.mt_bench import judging
+from selfreward.judges.grounded import check_shown, databases_of
 from selfreward.judges.pairwise import SAMPLING, Read, begin_of
 from selfreward.models import resolve_model
 from selfreward.recipe import RECIPE_FILE, EngineOptions, Recipe, load_recipe, recipe_of
@@ -71,6 +72,9 @@ def pinned(who: str, overrides: Sequence[str], by: By, template: str | None = No
         settings = recipe.judge.model_dump(mode="json", exclude={"engine"})
         asked = {"by": by, **settings, "seed": recipe.seed, **_words("judge", recipe.judge.template)}
         render("judge", recipe.judge.template, prompt="", response="")
+        check_shown(recipe.judge)
+        if found := databases_of([recipe.judge]):
+            asked |= {"passages_sha256": found}
     elif by == "grades":
         asked = {"by": by, **asdict(judging.SAMPLING), **_words("turn", template)}
         render("turn", template, turns=[])

@@ -10,6 +10,8 @@ from selfreward.recipe.fields import AtLeastTwo, Count, NotNegative, Part, Secti
 
 MODEL = r"^(previous|start|sft|m[0-9]{1,4})$"  # names of models in a recipe
 
+GROUNDED = "grounded"
+
 
 class Prompts(Section):
     """New instructions by few-shot prompting, and the filters of Self-Instruct (arXiv 2212.10560). Section 2.2."""
@@ -54,7 +56,8 @@ class Judge(Section):
 
     name: str = cited(
         "llm",
-        "2.2: llm, the model judges itself; reward_model, a frozen one on people's rankings; or package.module:function",
+        "2.2: llm, the model judges itself; grounded, it is shown what a database says; reward_model, a frozen one on people's "
+        "rankings; or package.module:function",
     )
     template: str = cited("additive", "figure 2: five additive points; a shipped template or a .jinja file")
     votes: Count = cited(3, "3.1.3: 3 judgements of each response, averaged")
@@ -86,6 +89,17 @@ class Judge(Section):
     agreement: NotNegative = cited(
         1.0, "not in the paper; an ensemble whose members' scores are further apart, in points, gives a response none"
     )
+    database: str | None = cited(
+        None,
+        "not in the paper; where a grounded judge looks things up: what `selfreward index` made, the URL of a server, or "
+        "micro, the almanac of the micro-world",
+    )
+    passages: Count = cited(3, "not in the paper; passages that a grounded judge is shown, at most")
+
+    @property
+    def own_name(self) -> str:
+        """How a model is asked for a judgement of its own, whoever else the recipe's judge may be."""
+        return GROUNDED if self.name == GROUNDED else "llm"
 
     @field_validator("read")
     @classmethod
@@ -120,6 +134,16 @@ class Judge(Section):
         """The members of an ensemble, each with what is different in it."""
         own = self.model_dump(exclude={"name", "members", "agreement", "compare"})
         return [Judge.model_validate(own | member) for member in self.members]
+
+    @model_validator(mode="after")
+    def _database_is_used(self) -> Self:
+        if self.name == GROUNDED and not self.database:
+            raise ValueError("grounded looks things up: name a database (judge.database)")
+        if self.database and self.name != GROUNDED and ":" not in self.name:
+            raise ValueError(
+                "only the judge `grounded` looks at a database: set judge.name, or leave judge.database out"
+            )
+        return self
 
     @field_validator("quorum")
     @classmethod

@@ -23,6 +23,7 @@ METRICS_FILE = "metrics.jsonl"
 LOCK_FILE = "run.lock"
 REPORT_FILE = "report.html"
 ANALYSIS_FILE = "analysis.json"
+DATABASES_FILE = "databases.json"  # in which grounded judges look things up
 LABELS_FILE = "labels.jsonl"  # what a person thinks of its pairs; no run reads or writes it
 LOGS_FOLDER = "logs"
 BASE_FOLDER = "base"  # M0 with the chat template that the recipe names, where it has none
