@@ -1,6 +1,7 @@
 """`verify`: any byte that changes in a finished run is found, ids lead to their records, and what is not covered is named."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -207,6 +208,24 @@ def test_records_that_do_not_agree_are_named(run: Path, file: str, change: Calla
     assert verify(run)["problems"] == []
     change(run / file)
     assert [problem for problem in verify(run)["problems"] if said in problem], verify(run)["problems"]
+
+
+@pytest.mark.parametrize("file", ["m2/responses.jsonl", "m2/model/model.safetensors", store.METRICS_FILE, "strange"])
+def test_a_pipe_in_a_run_is_refused_and_not_waited_for(run: Path, file: str) -> None:
+    (run / file).unlink(missing_ok=True)
+    os.mkfifo(run / file)
+    with pytest.raises(BadInput, match=f"{file}: is a pipe"):
+        verify(run)
+    with pytest.raises(BadInput, match=f"{file}: is a pipe"), store.open_run(run, load_recipe(run)):
+        pass
+
+
+def test_a_device_in_a_run_is_refused_and_a_loop_of_links_is_not_followed(run: Path) -> None:
+    (run / "m2" / "loop").symlink_to(run)
+    assert verify(run)["problems"] == []
+    (run / "m2" / "attempts.jsonl").symlink_to("/dev/zero")
+    with pytest.raises(BadInput, match="a device, no file; remove it"):
+        verify(run)
 
 
 def test_another_m0_is_found(run: Path, model: Path) -> None:

@@ -39,6 +39,8 @@ def rows(source: Source) -> Iterator[RawRow]:
     if path.is_dir():
         _refuse(source, ("subset", "revision"))
         return _data_set(source, str(path))
+    if not path.is_file():
+        raise BadInput("is a pipe, a socket or a device, no file", path, "write its data into a file")
     _refuse(source, ("split", "subset", "revision"))
     name = path.name.lower().removesuffix(".gz")
     if name.endswith((".jsonl", ".ndjson")):

@@ -118,10 +118,11 @@ class RunFolder:
         return path
 
     def recipe(self) -> Recipe:
-        """The recipe the run was started with; BadInput where this is no run folder."""
+        """The recipe the run was started with; BadInput where this is no run folder, or holds what could keep a reader waiting."""
         if not self.path.is_dir():
             what = "is a file, a run is a folder" if self.path.exists() else "no such run"
             raise BadInput(what, self.path, "start one with: selfreward run micro")
+        _check_files(self.path)
         return load_recipe(self.path / "")
 
     def models(self) -> list[str]:
@@ -188,6 +189,7 @@ def _check_usable(path: Path) -> None:
     """BadInput where a folder is there that holds something other than a run."""
     if path.exists() and not path.is_dir():
         raise BadInput("is a file, a run is a folder", path, "give another place with --to")
+    _check_files(path)
     if not path.exists() or (path / RECIPE_FILE).exists():
         return
     ours = {LOCK_FILE, STAMP_FILE, f"{STAMP_FILE}.tmp", f"{RECIPE_FILE}.tmp"}  # a start that was killed left these
@@ -195,6 +197,15 @@ def _check_usable(path: Path) -> None:
     if strange:
         what = f"not a run folder: it has no {RECIPE_FILE} but holds {', '.join(strange[:3])}"
         raise BadInput(what, path, "give an empty or a new folder with --to")
+
+
+def _check_files(path: Path) -> None:
+    """BadInput where something in a folder is neither file nor folder: a pipe without a writer has no end, nor has a device."""
+    for place, _, names in os.walk(path):
+        for name in names:
+            entry = Path(place, name)
+            if entry.exists() and not entry.is_file():
+                raise BadInput("is a pipe, a socket or a device, no file", entry, "remove it: no run makes one")
 
 
 @contextmanager

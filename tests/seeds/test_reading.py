@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -147,6 +148,11 @@ def test_a_path_that_is_not_there_is_no_hub_name(tmp_path: Path, monkeypatch: py
     (tmp_path / "data").mkdir()
     for path in ("data/missing", "data/missing.jsonl", "missing", "dta/missing.jsonl", "no/such/file"):
         assert "no such file or folder" in refusal(Path(path))
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jsonl")
+    assert "a.jsonl: is a pipe, a socket or a device, no file" in refusal(tmp_path / "a.jsonl")
 
 
 def test_without_the_network_a_hub_data_set_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
