@@ -1,6 +1,6 @@
 """`doctor`: whether this machine can do what a recipe asks of it, and what to do where it cannot.
 
-Torch is imported only where there is a GPU, since nothing else says whether torch sees it.
+Torch is imported, since nothing else says how many threads it takes and whether it sees the GPU.
 """
 
 import os
@@ -38,7 +38,7 @@ def examine(recipe: Recipe | None, folder: Path) -> dict[str, Any]:
     With a recipe its model, adapter, engines and their endpoints are looked at too. `folder` is where runs are to lie.
     """
     machine = hardware()
-    findings = [*_packages(), *_resources(folder, machine), *_gpu(machine)]
+    findings = [*_packages(), *_resources(folder, machine), *_torch(machine, recipe)]
     if recipe is not None:
         findings += _recipe(recipe, folder)
     return {
@@ -85,7 +85,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def _resources(folder: Path, machine: dict[str, Any]) -> Iterator[Finding]:
-    """Disk, memory and threads."""
+    """Disk and memory."""
     place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(place).free
     state: Literal["ok", "wrong"] = "ok" if free >= LEAST_DISK_BYTES else "wrong"
@@ -97,12 +97,6 @@ def _resources(folder: Path, machine: dict[str, Any]) -> Iterator[Finding]:
         state = "ok" if available >= LEAST_MEMORY_BYTES else "wrong"
         todo = "" if state == "ok" else "end what fills it, or take a larger machine"
         yield Finding("memory", state, f"{available / GIB:.1f} of {machine['memory_gib']} GiB available", todo)
-    cores, threads = machine["cores"], os.environ.get("OMP_NUM_THREADS", "")
-    if threads.isdecimal() and int(threads) > cores:
-        todo = f"export OMP_NUM_THREADS={cores}, or set engine.threads"
-        yield Finding("threads", "note", f"OMP_NUM_THREADS asks for {threads} threads on {cores} cores", todo)
-    else:
-        yield Finding("threads", "ok", f"{threads or 'as many as torch likes'} on {cores} cores")
 
 
 def _available_bytes() -> int | None:
@@ -114,21 +108,33 @@ def _available_bytes() -> int | None:
     return int(found[1]) * 1024 if found else None
 
 
-def _gpu(machine: dict[str, Any]) -> Iterator[Finding]:
+def _torch(machine: dict[str, Any], recipe: Recipe | None) -> Iterator[Finding]:
+    """Threads and GPUs, as torch has them."""
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # OSError: of a library it is linked with
+        yield Finding("torch", "wrong", f"cannot be imported: {error}", "install it again")
+        return
+    yield _threads(torch.get_num_threads(), machine["cores"], recipe)
     gpus = machine["gpus"]
     if not gpus:
         yield Finding("gpu", "ok", "none: models run on the processor")
-        return
-    try:
-        import torch
-    except ImportError as error:
-        yield Finding("gpu", "wrong", f"torch cannot be imported: {error}", "install it again")
-        return
-    if torch.cuda.is_available():
+    elif torch.cuda.is_available():
         yield Finding("gpu", "ok", f"torch sees {torch.cuda.device_count()} of {len(gpus)}: {gpus[0]}")
     else:
         todo = "install a build of torch for CUDA, or look at the driver and CUDA_VISIBLE_DEVICES"
         yield Finding("gpu", "wrong", f"{gpus[0]} is here and torch {torch.__version__} does not see it", todo)
+
+
+def _threads(of_torch: int, cores: int, recipe: Recipe | None) -> Finding:
+    """The threads a model on the processor has: those of the recipe, else as many as torch takes by itself."""
+    asked = recipe.engine.threads if recipe is not None else None
+    threads, by = (of_torch, "torch takes") if asked is None else (asked, "engine.threads asks for")
+    said = f"{by} {threads} on {cores} cores"
+    if threads <= cores:
+        return Finding("threads", "ok", said)
+    todo = f"export OMP_NUM_THREADS={cores}" if asked is None else f"set engine.threads={cores}"
+    return Finding("threads", "note", said, todo)
 
 
 def _recipe(recipe: Recipe, folder: Path) -> Iterator[Finding]:

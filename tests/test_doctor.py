@@ -1,7 +1,6 @@
 """`doctor`: what it finds is what is there, and what will end a run is named with what to do."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typer.testing import CliRunner
 from selfreward import doctor
 from selfreward.cli import app
 from selfreward.recipe import Recipe, load_recipe
+from selfreward.stamp import hardware
 
 ROOT = Path(__file__).parents[1]
 
@@ -65,10 +65,18 @@ def test_a_server_that_answers_is_fine_and_its_key_is_not_shown(monkeypatch: pyt
 def test_too_little_disk_and_too_many_threads_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "LEAST_DISK_BYTES", 10**18)
     monkeypatch.setattr(doctor, "LEAST_MEMORY_BYTES", 10**18)
-    monkeypatch.setenv("OMP_NUM_THREADS", "4096")
+    monkeypatch.setattr("torch.get_num_threads", lambda: 4096)
     found = findings()
     assert found["disk"][0] == found["memory"][0] == "wrong" and found["threads"][0] == "note"
-    assert "4096 threads on" in found["threads"][1] and "export OMP_NUM_THREADS=" in found["threads"][1]
+    assert "torch takes 4096 on" in found["threads"][1] and "-> export OMP_NUM_THREADS=" in found["threads"][1]
+    state, said = findings(load_recipe("micro", ["engine.threads=2048"]))["threads"]
+    assert state == "note" and "engine.threads asks for 2048 on" in said and "-> set engine.threads=" in said
+
+
+def test_threads_are_those_that_torch_has_whatever_a_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "77")
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    assert findings()["threads"] == ("ok", f"torch takes 1 on {hardware()['cores']} cores -> ")
 
 
 def test_extras_that_are_not_here_are_told_from_those_that_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,11 +97,13 @@ class _Extras:
         return ["far", "near", "old"]
 
 
-def test_the_command_imports_no_torch_and_ends_with_3_where_something_is_wrong(tmp_path: Path) -> None:
-    code = "import sys; from selfreward.cli import app; app(sys.argv[1:], standalone_mode=False)\nprint('torch' in sys.modules)"
-    if not doctor.hardware()["gpus"]:
-        done = subprocess.run([sys.executable, "-c", code, "doctor", "micro"], cwd=ROOT, capture_output=True, text=True)
-        assert done.stdout.splitlines()[-1] == "False", done.stderr
+def test_a_torch_that_cannot_be_imported_is_wrong_and_the_rest_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    found = findings()
+    assert found["torch"][0] == "wrong" and "cannot be imported" in found["torch"][1] and found["disk"][0] == "ok"
+
+
+def test_the_command_ends_with_3_where_something_is_wrong(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["doctor", "--json"])
     assert done.exit_code == 0 and json.loads(done.stdout)["versions"]["python"]
     done = CliRunner().invoke(app, ["doctor", "micro", "--set", f"model={tmp_path}/none"])
