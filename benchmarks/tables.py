@@ -213,8 +213,9 @@ def expected_score() -> str:
 
 def crash() -> str:
     found = read_json(RESULTS / "crash.json")
+    runs = found["runs"]
     rows = [
-        ["SIGKILL", f"{found['kills']}, of {found['runs']} runs", f"{found['equal']} of {found['runs']} runs"],
+        ["SIGKILL", f"{found['kills']}, of {runs} runs", f"{found['equal']}, in {found['equal_runs']} of {runs} runs"],
         *([name, "yes" if row["as_promised"] else "NO", "yes" if row["equal"] else "NO"]
           for name, row in found["faults"].items()),
     ]  # fmt: skip

@@ -46,3 +46,10 @@ def test_the_stage_in_which_a_run_ended_is_read_off_its_folder(
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
     assert crash.stage_of(tmp_path) == stage
+
+
+def test_a_kill_counts_as_equal_where_its_run_ended_in_the_same_files() -> None:
+    chain = {"by_stage": {"seed": 1}, "made_twice": 0, "made_again_at_most": 3}
+    chains = [chain | {"kills": 5, "equal": True}, chain | {"kills": 2, "equal": False}]
+    found = crash.figures({"chains": chains, "faults": {}, "straight": {"seconds": 1.0, "changes": 9}})
+    assert (found["kills"], found["equal"], found["runs"], found["equal_runs"]) == (7, 5, 2, 1)
