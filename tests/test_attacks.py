@@ -9,6 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from selfreward.pairing import best_vs_worst
 from selfreward.prompts import Filter, prompt_of
 from selfreward.prompts import attempt as attempt_at
 from selfreward.recipe import EngineOptions, Judge, Recipe, load_recipe, to_yaml
-from selfreward.records import Prompt
+from selfreward.records import Prompt, digest
 from selfreward.store import RunFolder
 from selfreward.text import visible
 from selfreward.verify import verify
@@ -79,6 +80,16 @@ def test_a_response_that_pretends_to_have_been_cut_is_shown_and_recorded_whole()
     (found,) = judge(engine, responses(fake), Judge(), "m1", 0)
     assert (found.cut, found.response) == (0, fake)
     assert engine.requests[0].prompt == judge_prompt("additive", "Name a fish.", fake)
+
+
+def test_no_text_is_taken_for_two_and_so_has_the_verdict_of_others() -> None:
+    texts = ("", "a", "\x1e", "\x1f", "\x1e0", "\x1e1", "a\x1fb")
+    parts = [some for num in (1, 2, 3) for some in product(texts, repeat=num)]
+    assert len({digest(*some) for some in parts}) == len(parts)
+
+
+def test_ids_of_runs_that_are_there_stay_what_they_are() -> None:
+    assert digest("meeting", "a", "b\n", 3) == "f9c5cf4e6394e059"
 
 
 def test_a_prompt_that_holds_more_tasks_is_one_prompt() -> None:
