@@ -222,6 +222,7 @@ def test_a_pipe_in_a_run_is_refused_and_not_waited_for(run: Path, file: str) -> 
 
 def test_a_device_in_a_run_is_refused_and_a_loop_of_links_is_not_followed(run: Path) -> None:
     (run / "m2" / "loop").symlink_to(run)
+    (run / "m2" / "nowhere").symlink_to(run / "none")
     assert verify(run)["problems"] == []
     (run / "m2" / "attempts.jsonl").symlink_to("/dev/zero")
     with pytest.raises(BadInput, match="a device, no file; remove it"):

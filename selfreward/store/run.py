@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -122,8 +123,9 @@ class RunFolder:
         if not self.path.is_dir():
             what = "is a file, a run is a folder" if self.path.exists() else "no such run"
             raise BadInput(what, self.path, "start one with: selfreward run micro")
-        _check_files(self.path)
-        return load_recipe(self.path / "")
+        recipe = load_recipe(self.path / "")
+        _check_files(self.path)  # of a run alone: what is none may be a whole disk
+        return recipe
 
     def models(self) -> list[str]:
         """Names of the models that can be used, oldest first: m0, and those whose training is finished."""
@@ -189,8 +191,10 @@ def _check_usable(path: Path) -> None:
     """BadInput where a folder is there that holds something other than a run."""
     if path.exists() and not path.is_dir():
         raise BadInput("is a file, a run is a folder", path, "give another place with --to")
-    _check_files(path)
-    if not path.exists() or (path / RECIPE_FILE).exists():
+    if not path.exists():
+        return
+    if (path / RECIPE_FILE).exists():
+        _check_files(path)
         return
     ours = {LOCK_FILE, STAMP_FILE, f"{STAMP_FILE}.tmp", f"{RECIPE_FILE}.tmp"}  # a start that was killed left these
     strange = sorted({entry.name for entry in path.iterdir()} - ours)
@@ -204,7 +208,11 @@ def _check_files(path: Path) -> None:
     for place, _, names in os.walk(path):
         for name in names:
             entry = Path(place, name)
-            if entry.exists() and not entry.is_file():
+            try:
+                is_file = stat.S_ISREG(entry.stat().st_mode)
+            except OSError:  # a link that leads nowhere, or a file that another process took away
+                continue
+            if not is_file:
                 raise BadInput("is a pipe, a socket or a device, no file", entry, "remove it: no run makes one")
 
 
