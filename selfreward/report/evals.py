@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from selfreward.evaluation.kinds import PARTS
+from selfreward.records import digest
 from selfreward.report.cells import NOTHING, add_row, new_table, number, plain, widen
 from selfreward.report.paper_figures import ALPACA_EVAL, HEAD_TO_HEAD
 
@@ -35,11 +36,14 @@ def render_head_to_head(found: Mapping[str, Any], console: Console) -> None:
 
 
 def render_matches(results: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """A line for each match, the paper's figures beside it where it has the pair."""
+    """A line for each match, the paper's figures beside it where it has the pair, and the judge where there are several."""
+    judges = {digest(found["judge"]): found["judge"]["judge"] for found in results}
+    numbers = {pin: f" {place}" if len(judges) > 1 else "" for place, pin in enumerate(judges, start=1)}
+    said = [numbers[digest(found["judge"])] for found in results]
     columns = ("win / tie / lose %", "net", "95 % interval", "prompts", "longer won %", "paper: win / tie / lose %")
     rows = [
         (
-            " v ".join(found["models"]),
+            " v ".join(found["models"]) + (f", judge{judge}" if judge else ""),
             _shares([found[name] for name in ("win", "tie", "lose")]),
             number(found["net"], 1),
             _interval(found["ci95"]),
@@ -47,11 +51,11 @@ def render_matches(results: Sequence[Mapping[str, Any]], console: Console) -> No
             number(found["longer_wins"]["value"], 1, 100),
             _shares(_of_paper(*found["models"])),
         )
-        for found in results
+        for found, judge in zip(results, said, strict=True)
     ]
     _show(console, "Head to head", columns, rows)
-    for judge in dict.fromkeys(found["judge"]["judge"] for found in results):
-        _say(console, f"Judge: {judge}. The paper's models are Llama 2 70B, judged by GPT-4.")
+    for pin, judge in judges.items():
+        _say(console, f"Judge{numbers[pin]}: {judge}, pin {pin}. The paper's models are Llama 2 70B, judged by GPT-4.")
 
 
 def _of_paper(one: str, two: str) -> tuple[float | None, float | None, float | None]:

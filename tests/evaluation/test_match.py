@@ -217,6 +217,8 @@ def test_matches_of_one_judge_stand_side_by_side_and_of_two_only_by_force(run: P
     assert "2 judges: length" in refused("matches", "a", "c")
     forced = CliRunner().invoke(app, ["eval", "matches", "a", "c", "--force", "--json"])
     assert [found["judge"]["judge"] for found in json.loads(forced.stdout)] == ["length", "micro-m0"]
+    table = CliRunner().invoke(app, ["eval", "matches", "a", "c", "--force"]).stdout
+    assert ", judge 1" in table and ", judge 2" in table and "Judge 2: micro-m0, pin " in table
     assert "no finished match" in refused("matches", "a", "none")
 
 
