@@ -15,7 +15,7 @@ import pytest
 from support_runs import Runs
 
 from selfreward import store
-from selfreward.ask import answer, judge_one
+from selfreward.asking import answer, judge_one
 from selfreward.errors import BadInput
 from selfreward.loop import check, check_engines, run
 from selfreward.progress import QuietProgress
@@ -23,7 +23,7 @@ from selfreward.prompts import Attempt
 from selfreward.recipe import Recipe, load_recipe
 from selfreward.records import Example, Judgement, Pair, Prompt, RankedSet, Record
 from selfreward.responses import Responses
-from selfreward.verify import verify
+from selfreward.verifying import verify
 
 ROOT = Path(__file__).parents[1]
 MODELS = ("sft", "m1", "m2", "m3")
@@ -287,12 +287,12 @@ def test_a_run_on_peoples_data_goes_to_its_end_and_is_measured_against_people(
 
 
 def test_the_models_of_a_run_judge_and_answer(straight: Straight) -> None:
-    judgement = judge_one(straight.folder, "m2", "Name some animals.", "List: fox, cat.", votes=4)
+    judgement = judge_one(straight.folder / "m2", "Name some animals.", "List: fox, cat.", votes=4)
     assert (judgement.judge, len(judgement.votes)) == ("m2", 4)
-    assert judgement == judge_one(straight.folder, "m2", "Name some animals.", "List: fox, cat.", votes=4)
-    assert answer(straight.folder, "m3", "Name some animals.").startswith("List: ")
+    assert judgement == judge_one(straight.folder / "m2", "Name some animals.", "List: fox, cat.", votes=4)
+    assert answer(straight.folder / "m3", "Name some animals.").startswith("List: ")
     with pytest.raises(BadInput, match="no model 'm4' in this run"):
-        answer(straight.folder, "m4", "Name some animals.")
+        answer(straight.folder / "m4", "Name some animals.")
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from selfreward.cli import app
 from selfreward.store import read_json
@@ -26,7 +27,13 @@ def commands(file: Path) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
+def snippets(file: Path) -> str:
+    """The python blocks of a document one after the other; each may use what the ones before it made."""
+    return "\n".join(re.findall(r"```python\n(.*?)```", file.read_text(), re.DOTALL))
+
+
 README = commands(ROOT / "README.md")
+IN_PYTHON = [file for file in DOCUMENTS if snippets(file)]
 # `python benchmarks/x.py ...` and `python -m x ...`, wherever a document says so
 SCRIPTS = sorted({
     match[1] for file in DOCUMENTS for match in re.finditer(r"\bpython ((?:-m )?[\w./]+)", file.read_text())
@@ -43,27 +50,26 @@ def is_ours(command: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Result]]:
-    """A folder in which `selfreward run micro-fast` was run, and what that printed; runs/micro stands for it too."""
-    folder = tmp_path_factory.mktemp("readme")
+def quick(micro_fast: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in which `selfreward run micro-fast` was run; runs/micro stands for it too."""
+    folder = tmp_path_factory.mktemp("readme") / "home"
+    shutil.copytree(micro_fast, folder)
+    (folder / "runs" / "micro").symlink_to(folder / "runs" / "micro-fast")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        result = CLI.invoke(app, ["run", "micro-fast"])
-        (folder / "runs" / "micro").symlink_to(folder / "runs" / "micro-fast")
-        yield folder, result
+        yield folder
 
 
-def test_micro_fast_runs_to_its_end_and_shows_its_tables(quick: tuple[Path, Result]) -> None:
-    folder, result = quick
-    assert result.exit_code == 0, result.stderr
+def test_micro_fast_runs_to_its_end_and_shows_its_tables(quick: Path) -> None:
+    printed = (quick / "printed.txt").read_text()
     for table in ("Following instructions", "Head to head"):
-        assert table in result.stdout
+        assert table in printed
     for model in ("sft", "m1", "m2", "m3"):
-        assert re.search(rf"^\W*{model} ", result.stdout, re.MULTILINE)
-        measured = read_json(folder / "runs" / "micro-fast" / model / "eval.json")
+        assert re.search(rf"^\W*{model} ", printed, re.MULTILINE)
+        measured = read_json(quick / "runs" / "micro-fast" / model / "eval.json")
         assert measured["capability"]["score"]["n"] == 64
         assert measured["judge_health"]["readable"]["value"] > 0.8
-    assert read_json(folder / "runs" / "micro-fast" / "m2" / "counts.json")["prompts"]["accepted"] == 112
+    assert read_json(quick / "runs" / "micro-fast" / "m2" / "counts.json")["prompts"]["accepted"] == 112
 
 
 def test_the_readme_begins_with_one_command_and_a_look_at_the_run() -> None:
@@ -72,15 +78,20 @@ def test_the_readme_begins_with_one_command_and_a_look_at_the_run() -> None:
 
 
 @pytest.mark.parametrize("command", README)
-def test_f24_every_command_of_the_readme_works(command: str, quick: tuple[Path, Result]) -> None:
+def test_f24_every_command_of_the_readme_works(command: str, quick: Path) -> None:
     if command.startswith("make "):
         assert subprocess.run(["make", "-n", *arguments(command)], cwd=ROOT, capture_output=True).returncode == 0
     elif is_ours(command):
         result = CLI.invoke(app, arguments(command))
         assert (result.exit_code, bool(result.stdout.strip())) == (0, True), result.stderr
     else:
-        done = subprocess.run(command, shell=True, cwd=quick[0], capture_output=True, text=True)
+        done = subprocess.run(command, shell=True, cwd=quick, capture_output=True, text=True)
         assert (done.returncode, bool(done.stdout.strip())) == (0, True), done.stderr
+
+
+@pytest.mark.parametrize("file", IN_PYTHON, ids=lambda file: str(file.relative_to(ROOT)))
+def test_f24_the_python_of_every_document_runs(file: Path, quick: Path) -> None:
+    exec(compile(snippets(file), file.name, "exec"), {})
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

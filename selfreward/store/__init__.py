@@ -12,7 +12,7 @@ from selfreward.store.files import (
     writing,
 )
 from selfreward.store.filling import fill
-from selfreward.store.lines import Lazy, Lines, read, stream
+from selfreward.store.lines import Lazy, Lines, open_lines, read, stream
 from selfreward.store.manifest import MANIFEST_FILE, Sealed, read_manifest, seal
 from selfreward.store.run import (
     ANALYSIS_FILE,
@@ -46,6 +46,7 @@ from selfreward.store.run import (
     base_model,
     model_name,
     open_run,
+    run_place,
     template_of,
 )
 
@@ -87,11 +88,13 @@ __all__ = [
     "fill",
     "json_text",
     "model_name",
+    "open_lines",
     "open_run",
     "read",
     "read_json",
     "read_manifest",
     "read_rows",
+    "run_place",
     "saving",
     "seal",
     "stream",

@@ -73,6 +73,13 @@ def model_name(k: int) -> str:
     return "sft" if k == -1 else f"m{k}"
 
 
+def run_place(named: str | os.PathLike[str] | None, recipe: Recipe) -> Path:
+    """Where a recipe runs when nobody says: in the run folder by which it was named, else in runs/<name>."""
+    if named is not None and (Path(named) / RECIPE_FILE).is_file():
+        return Path(named)
+    return Path("runs") / recipe.name
+
+
 class RunFolder:
     """One run: `runs/<name>`. Reading needs no lock; `open_run` is the way to write."""
 
