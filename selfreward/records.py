@@ -105,6 +105,10 @@ class Pair(Record):
     rejected: str
     rejected_score: float
     margin: float = Field(gt=0)  # chosen_score - rejected_score, points
+    weight: float = Field(
+        default=1.0, gt=0
+    )  # what the pair counts for in the loss, where other losses than DPO's own say so
+    whole: bool = True  # False: both are cut after the step in which they part, and no end of turn is taught
 
 
 class Example(Record):
@@ -116,6 +120,20 @@ class Example(Record):
     source: str  # ift, eft, positive ...
 
 
+class Loss(Record):
+    """How pairs teach; as it stands, DPO's own loss (arXiv 2305.18290). `training.losses` has the formulas."""
+
+    kind: Literal["dpo", "sppo"] = "dpo"  # sppo: scores are win probabilities, and log-ratios are drawn towards them
+    consistency: float = Field(
+        default=1.0, ge=0, le=1
+    )  # share of the loss for the pair as it stands; the rest for it turned round
+    nll: float = Field(default=0.0, ge=0)  # weight of the chosen response's mean negative log-likelihood of a token
+    weighted: bool = False  # whether the weights of pairs count
+
+
+DPO_LOSS = Loss()
+
+
 class Lesson(Record):
     """What a strategy hands to a trainer: pairs for DPO or examples for SFT, and the models they are about."""
 
@@ -124,10 +142,12 @@ class Lesson(Record):
     examples: tuple[Example, ...] = ()
     start: int  # k of the model M_k that is taught; -1 is the SFT baseline
     reference: int | None = None  # k of DPO's reference model; None for SFT
+    loss: Loss = DPO_LOSS  # of pairs
 
     def summary(self) -> dict[str, object]:
         """What a person wants to know of a lesson without its texts."""
         return {
             "method": self.method, "start": self.start, "reference": self.reference,
             "num_pairs": len(self.pairs), "num_examples": len(self.examples),
+            **({"loss": self.loss.model_dump()} if self.loss != DPO_LOSS else {}),
         }  # fmt: skip

@@ -12,15 +12,16 @@ def _no_truth_value(value: object) -> object:
     return value
 
 
-def cited(default: Any, reason: str) -> Any:
-    """A field's default with its source: a section of the paper, or why another value."""
-    return Field(default, description=reason)
+def cited(default: Any, reason: str, **bounds: Any) -> Any:
+    """A field's default with its source: a section of the paper, or why another value; `bounds` are pydantic's."""
+    return Field(default, description=reason, **bounds)
 
 
 Whole = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=0)]
 Count = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=1)]
 AtLeastTwo = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=2)]
 Positive = Annotated[float, BeforeValidator(_no_truth_value), Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, BeforeValidator(_no_truth_value), Field(ge=0, allow_inf_nan=False)]
 Temperature = Annotated[float, BeforeValidator(_no_truth_value), Field(ge=0, le=10)]  # 0 is greedy
 Share = Annotated[float, BeforeValidator(_no_truth_value), Field(gt=0, le=1)]
 Part = Annotated[float, BeforeValidator(_no_truth_value), Field(ge=0, le=1)]

@@ -5,7 +5,9 @@ from typing import Literal
 from pydantic import ValidationInfo, field_validator
 
 from selfreward.recipe.engines import EngineOptions
-from selfreward.recipe.fields import AtLeastTwo, Count, Section, Share, Temperature, Whole, cited
+from selfreward.recipe.fields import AtLeastTwo, Count, NotNegative, Part, Section, Share, Temperature, Whole, cited
+
+MODEL = r"^(previous|start|sft|m[0-9]{1,4})$"  # names of models in a recipe
 
 
 class Prompts(Section):
@@ -91,3 +93,33 @@ class Judge(Section):
         if quorum > info.data.get("votes", quorum):
             raise ValueError(f"must not be above votes ({info.data['votes']})")
         return quorum
+
+
+class Pairs(Section):
+    """Which pairs are made of the judgements. Section 2.3."""
+
+    min_margin: NotNegative = cited(0.0, "2.3: any difference of the two scores will do; points")
+    rho: Part = cited(
+        0.0,
+        "2.3: the best against the worst; above 0 (Meta-Rewarding, arXiv 2407.19594, section 2.3) the shortest of those within "
+        "this part of the range of scores below the best, against the longest of those within it above the worst",
+    )
+    replay: NotNegative = cited(
+        0.0, "2.4: the round's own pairs alone; else so many times as many, at most, drawn from those of earlier rounds"
+    )
+
+
+class LessonOptions(Section):
+    """Which models a lesson of pairs is about. Section 2.4."""
+
+    start: str = cited("previous", "2.4: M_k is taught from M_{k-1}, previous; or m0, sft, m1 ...", pattern=MODEL)
+    reference: str = cited("start", "2.4: DPO's reference is the model that it starts from; or m0, sft, m1 ...",
+                           pattern=MODEL)  # fmt: skip
+
+    def place_of(self, name: str, k: int) -> int:
+        """The place k of a model that is named by `start` or `reference`, in the round that makes M_k."""
+        if name == "start":
+            name = self.start
+        if name in ("previous", "start"):
+            return k - 1
+        return -1 if name == "sft" else int(name.removeprefix("m"))

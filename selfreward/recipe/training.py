@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import ValidationInfo, field_validator, model_validator
 
-from selfreward.recipe.fields import Count, Dropout, Positive, Section, cited
+from selfreward.recipe.fields import Count, Dropout, NotNegative, Positive, Section, cited
 
 
 def _final_rate(final_lr: float, info: ValidationInfo) -> float:
@@ -37,6 +37,9 @@ class Dpo(Section):
     batch: Count = cited(16, "3.1.3; pairs per update, over all devices")
     dropout: Dropout = cited(0.1, "3.1.3")
     max_tokens: Count = cited(2048, "not stated; prompt and response together")
+    nll: NotNegative = cited(
+        0.0, "3.1.3: none; the weight of the chosen response's negative log-likelihood (IRPO, arXiv 2404.19733, has 1)"
+    )
 
     _falling = field_validator("final_lr")(_final_rate)
 

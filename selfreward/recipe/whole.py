@@ -3,16 +3,27 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from selfreward.errors import BadInput
 from selfreward.recipe.engines import EngineOptions
 from selfreward.recipe.faults import faults
 from selfreward.recipe.fields import Count, Positive, Section, Share, Whole, cited
 from selfreward.recipe.guards import Guards
-from selfreward.recipe.round import Judge, Prompts, Responses
+from selfreward.recipe.round import Judge, LessonOptions, Pairs, Prompts, Responses
 from selfreward.recipe.seeds import Eft, Seeds
 from selfreward.recipe.training import Adapter, Dpo, Sft, Training
+
+SCHEDULED = (
+    "strategy",
+    "prompts",
+    "responses",
+    "judge",
+    "pairs",
+    "lesson",
+    "sft",
+    "dpo",
+)  # what may differ from round to round
 
 
 class Chat(Section):
@@ -77,6 +88,8 @@ class Recipe(Section):
     prompts: Prompts = cited(Prompts(), Prompts.__doc__ or "")
     responses: Responses = cited(Responses(), Responses.__doc__ or "")
     judge: Judge = cited(Judge(), Judge.__doc__ or "")
+    pairs: Pairs = cited(Pairs(), Pairs.__doc__ or "")
+    lesson: LessonOptions = cited(LessonOptions(), LessonOptions.__doc__ or "")
     sft: Sft = cited(Sft(), Sft.__doc__ or "")
     dpo: Dpo = cited(Dpo(), Dpo.__doc__ or "")
     training: Training = cited(Training(), Training.__doc__ or "")
@@ -85,6 +98,11 @@ class Recipe(Section):
     guards: Guards = cited(Guards(), Guards.__doc__ or "")
     evaluation: Evaluation = cited(Evaluation(), Evaluation.__doc__ or "")
     plan: Plan = cited(Plan(), Plan.__doc__ or "")
+    schedule: list[dict[str, Any]] = cited(
+        [],
+        "2.5: every round alike; else what is different in the first, the second ... as in `- {dpo.beta: 0.5, prompts.num: 800}`; "
+        "the last entry holds for all later ones",
+    )
 
     @field_validator("engine")
     @classmethod
@@ -94,6 +112,44 @@ class Recipe(Section):
                 "with server.model every M_k would be this one model; name it in judge.engine, or leave it out"
             )
         return engine
+
+    @field_validator("schedule")
+    @classmethod
+    def _rounds_may_differ(cls, schedule: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for place, entry in enumerate(schedule):
+            for path in entry:
+                if path.partition(".")[0] not in SCHEDULED:
+                    raise ValueError(f"entry {place + 1}: {path} is one for all rounds; those that may differ are of "
+                                     f"{', '.join(SCHEDULED)}")  # fmt: skip
+        return schedule
+
+    @model_validator(mode="after")
+    def _every_round_is_a_recipe(self) -> Self:
+        for place in range(len(self.schedule)):
+            try:
+                self.of_round(place + 2)
+            except ValidationError as error:
+                leaves = [path for path, _ in flat(self.model_dump())]
+                raise ValueError(f"schedule, entry {place + 1}: {faults(error, type(self), leaves)}") from None
+        for k in range(2, self.rounds + 2):
+            options = self.of_round(k).lesson
+            for role in ("start", "reference"):
+                if options.place_of(getattr(options, role), k) >= k:
+                    raise ValueError(f"lesson.{role}: {getattr(options, role)} is not there yet when M{k} is made")
+        return self
+
+    def of_round(self, k: int) -> "Recipe":
+        """The recipe of the round that makes M_k, k >= 2: with what the schedule changes in it, and without a schedule."""
+        if not self.schedule:
+            return self
+        values = self.model_dump(exclude={"schedule"})
+        for path, value in self.schedule[min(k - 2, len(self.schedule) - 1)].items():
+            *sections, key = path.split(".")
+            inner = values
+            for section in sections:
+                inner = inner.setdefault(section, {})
+            inner[key] = value
+        return type(self).model_validate(values)
 
     @property
     def engines(self) -> list[EngineOptions]:

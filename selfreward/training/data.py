@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from selfreward.chat import encode_example
-from selfreward.records import Example, Pair
+from selfreward.records import DPO_LOSS, Example, Loss, Pair
 
 IGNORED = -100  # the label that cross entropy leaves out
 MEGABATCH = 8  # batches sorted by length together: more pads less, and shuffles less
@@ -28,18 +28,27 @@ def sft_rows(tokenizer: Any, examples: Sequence[Example], max_tokens: int) -> li
     return rows
 
 
-def dpo_rows(tokenizer: Any, pairs: Sequence[Pair], max_tokens: int) -> list[dict[str, list[int]]]:
-    """Rows of `prompt_ids`, `chosen_ids`, `rejected_ids`; pairs with a side of more than `max_tokens` are left out."""
+def dpo_rows(tokenizer: Any, pairs: Sequence[Pair], max_tokens: int, loss: Loss = DPO_LOSS) -> list[dict[str, Any]]:
+    """Rows of `prompt_ids`, `chosen_ids`, `rejected_ids`; pairs with a side of more than `max_tokens` are left out.
+
+    With another loss than DPO's own, also what it needs of a pair: its `weight` and both scores.
+    """
     rows = []
     for pair in pairs:
         prompt, chosen = encode_example(tokenizer, pair.prompt, pair.chosen)
         _, rejected = encode_example(tokenizer, pair.prompt, pair.rejected)
+        if not pair.whole:
+            chosen, rejected = chosen[:-1], rejected[:-1]
+        row: dict[str, Any] = {"prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected}
+        if loss != DPO_LOSS:
+            weight = pair.weight if loss.weighted else 1.0
+            row |= {"weight": weight, "chosen_score": pair.chosen_score, "rejected_score": pair.rejected_score}
         if len(prompt) + max(len(chosen), len(rejected)) <= max_tokens:
-            rows.append({"prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected})
+            rows.append(row)
     return rows
 
 
-def filler(rows: Sequence[dict[str, list[int]]]) -> dict[str, list[int]]:
+def filler(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """A row of the kind of `rows` that teaches nothing: it has no response.
 
     With several processes all must be given as many rows at once; where a batch has too few, fillers take their place.
@@ -47,10 +56,11 @@ def filler(rows: Sequence[dict[str, list[int]]]) -> dict[str, list[int]]:
     tokens = next(iter(rows[0].values()))[:1] * 2
     if "input_ids" in rows[0]:
         return {"input_ids": tokens, "labels": [IGNORED] * 2}
-    return {"prompt_ids": tokens, "chosen_ids": [], "rejected_ids": []}
+    numbers = {name: 0.0 for name, value in rows[0].items() if isinstance(value, float)}
+    return {"prompt_ids": tokens, "chosen_ids": [], "rejected_ids": [], **numbers}
 
 
-def row_length(row: dict[str, list[int]]) -> int:
+def row_length(row: dict[str, Any]) -> int:
     """Tokens of the longest sequence a row becomes."""
     if "input_ids" in row:
         return len(row["input_ids"])

@@ -18,6 +18,8 @@ from trl import DPOConfig, DPOTrainer
 
 from selfreward.errors import StageFailed
 from selfreward.recipe import Dpo, Training
+from selfreward.records import DPO_LOSS, Loss
+from selfreward.training.losses import Other
 from selfreward.training.reference import LogProbs, read_log_probs, write_log_probs
 from selfreward.training.trainer import Ours, arguments, in_processes, on_one_device
 
@@ -32,6 +34,7 @@ class Trainer(Ours, DPOTrainer):
     """
 
     loss_is_scaled_for_ga = True
+    filler_loss = math.log(2)  # a filler has no response: its log-probs are 0 whatever the weights
 
     def __init__(self, *args: Any, kept: Path | None, num_rows: int, **options: Any) -> None:
         self.kept, self.num_rows = kept, num_rows  # the reference's file; rows, without a filler
@@ -88,14 +91,17 @@ class Trainer(Ours, DPOTrainer):
             return loss
         is_pair, processes = _is_pair(inputs), self.accelerator.num_processes
         if processes > 1:
-            # A filler has no response: its log-probs are 0, its loss is ln 2 whatever the weights, its rewards are 0.
             num_pairs = int(self.accelerator.gather(is_pair.sum()[None]).sum())
             for name in MEANS:
                 self._metrics["train"][name][-1] *= len(is_pair) * processes / num_pairs
         fillers = len(is_pair) - int(is_pair.sum())
         if fillers:
-            loss = loss - math.log(2) * fillers / len(is_pair)
+            loss = loss - self.filler_loss * fillers / len(is_pair)
         return loss * (len(is_pair) * processes / int(num_items_in_batch))
+
+
+class OtherTrainer(Other, Trainer):  # type: ignore[misc]
+    """The same with a loss that TRL does not have."""
 
 
 def _is_pair(inputs: Any) -> torch.Tensor:
@@ -104,14 +110,14 @@ def _is_pair(inputs: Any) -> torch.Tensor:
     return chosen.bool().any(1)
 
 
-def dpo_trainer(model: Any, reference: Any | None, tokenizer: Any, rows: list[dict[str, list[int]]], settings: Dpo,
+def dpo_trainer(model: Any, reference: Any | None, tokenizer: Any, rows: list[dict[str, Any]], settings: Dpo,
                 folder: Path, seed: int, training: Training | None = None, adapter: Any | None = None,
-                kept: Path | None = None) -> Any:  # fmt: skip
+                kept: Path | None = None, loss: Loss = DPO_LOSS) -> Any:  # fmt: skip
     """A trainer on rows of `prompt_ids`, `chosen_ids`, `rejected_ids`, with the reference's log-probs in the rows.
 
     `reference` is a model of its own: without one TRL would load it from the PATH the model came from. With `adapter`,
     PEFT's configuration of what is trained, None stands for the model without its adapter. The log-probs are read from
-    the file `kept` where it exists, and else written there.
+    the file `kept` where it exists, and else written there. Another `loss` than DPO's own needs rows that were made for it.
     """
     if reference is None and adapter is None:
         raise ValueError("a model that is trained whole needs a reference of its own")
@@ -124,7 +130,8 @@ def dpo_trainer(model: Any, reference: Any | None, tokenizer: Any, rows: list[di
         precompute_ref_batch_size=shared["per_device_train_batch_size"],
     )
     on_one_device(config)
-    trainer = Trainer(
+    options: dict[str, Any] = {} if loss == DPO_LOSS else {"loss": loss}
+    trainer = (OtherTrainer if options else Trainer)(
         model=model,
         ref_model=reference,
         args=config,
@@ -133,16 +140,18 @@ def dpo_trainer(model: Any, reference: Any | None, tokenizer: Any, rows: list[di
         peft_config=adapter,
         kept=kept,
         num_rows=len(rows),
+        **options,
     )
     trainer.ref_model = None  # its log-probs are in the rows: free the memory
     return trainer
 
 
-def first_loss(trainer: Any) -> float:
-    """The DPO loss before any step, without dropout, on the first rows; ln 2 when the model is its own reference.
+def first_loss(trainer: Any) -> tuple[float, float]:
+    """The loss before any step, without dropout, on the first rows, and how far their rewards are from 0.
 
-    The rows are batched as they were for the reference, so the two agree to the bit in any precision. With several
-    processes each takes rows of its own, and all must call this.
+    Rewards are beta times the log-ratios to the reference: 0 where the model is its own, and DPO's loss then is ln 2. The
+    rows are batched as they were for the reference, so the two agree to the bit in any precision. With several processes
+    each takes rows of its own, and all must call this.
     """
     size, rank = trainer.args.precompute_ref_batch_size, trainer.accelerator.process_index
     size = min(size, trainer.num_rows)
@@ -153,12 +162,14 @@ def first_loss(trainer: Any) -> float:
     with torch.no_grad(), trainer.accelerator.autocast():
         loss = trainer.compute_loss(model, batch)
     model.train()
-    trainer._metrics["eval"].clear()
-    return float(trainer.accelerator.gather(loss[None]).mean())
+    metrics = trainer._metrics["eval"]
+    reward = max(abs(value) for name in ("rewards/chosen", "rewards/rejected") for value in metrics[name])
+    metrics.clear()
+    return float(trainer.accelerator.gather(loss[None]).mean()), reward
 
 
 class FirstLoss(TrainerCallback):
-    """Logs the first loss of a training and, where the model is its own reference, checks it.
+    """Logs the first loss of a training and, where the model is its own reference, checks that it begins there.
 
     Only once training begins is a model that is split over processes in its place. A resumed training was checked when it
     began: its weights are no longer the reference's.
@@ -170,10 +181,10 @@ class FirstLoss(TrainerCallback):
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.global_step:
             return
-        loss = first_loss(self.trainer)
+        loss, reward = first_loss(self.trainer)
         self.log(first_loss=loss)
         if self.is_its_own_reference:
-            check_first_loss(loss)
+            check_first_loss(loss if type(self.trainer) is Trainer else math.log(2) + reward)
 
 
 def check_first_loss(loss: float) -> None:

@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from selfreward import store
 from selfreward.recipe import Dpo, Recipe, Sft
-from selfreward.records import Record, seed_of
+from selfreward.records import Loss, Record, seed_of
 
 ORDER_FILE, ROWS_FILE, EVENTS_FILE = "order.json", "rows.jsonl", "events.jsonl"
 
-Rows = list[dict[str, list[int]]]
+Rows = list[dict[str, Any]]
 
 
 class Order(Record):
@@ -24,6 +24,7 @@ class Order(Record):
     lesson: str  # a digest of the lesson: with the settings, what a checkpoint belongs to
     start: Path  # folder of the model that is taught
     reference: Path | None  # folder of DPO's reference; None for SFT
+    loss: Loss  # of pairs
     reference_weights: str  # a digest of the reference's weights: what its log-probs belong to; "" for SFT
     folder: Path  # of the model that is made: checkpoints/, and at the end model/
     recipe: Recipe

@@ -90,8 +90,9 @@ def _trained(order: Order, rows: Rows, tokenizer: Any, progress: Progress, log: 
                 training.device_batch, training.processes,
             )  # fmt: skip
             trainer = dpo.dpo_trainer(
-                model, reference, ours, rows, settings, checkpoints, seed, training=training, adapter=adapter, kept=kept
-            )
+                model, reference, ours, rows, settings, checkpoints, seed, training=training, adapter=adapter, kept=kept,
+                loss=order.loss,
+            )  # fmt: skip
             del reference
             callbacks.append(dpo.FirstLoss(trainer, log, is_its_own_reference))
         del joined

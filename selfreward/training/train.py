@@ -89,7 +89,7 @@ def _rows(lesson: Lesson, models: Callable[[int], str], folder: Path, recipe: Re
     if lesson.method == "sft":
         rows = data.sft_rows(tokenizer, lesson.examples, limit)
     else:
-        rows = data.dpo_rows(tokenizer, lesson.pairs, limit)
+        rows = data.dpo_rows(tokenizer, lesson.pairs, limit, lesson.loss)
     num_records = len(lesson.examples) + len(lesson.pairs)
     if not rows:
         what = f"none of {num_records} {lesson.method} rows has at most {limit} tokens"
@@ -112,6 +112,7 @@ def _order(lesson: Lesson, models: Callable[[int], str], folder: Path, recipe: R
         lesson=digest(lesson.model_dump_json()),
         start=Path(models(lesson.start)).absolute(),
         reference=reference,
+        loss=lesson.loss,
         reference_weights=weights,
         folder=folder.absolute(),
         recipe=recipe,
