@@ -24,6 +24,7 @@ from selfreward.cli.common import (
     warn_of_code,
 )
 from selfreward.cli.doctor import doctor
+from selfreward.cli.export import export, push
 from selfreward.cli.verify import verify
 from selfreward.text import visible
 
@@ -37,6 +38,8 @@ recipes_app = typer.Typer(help="The recipes that are shipped, and what a recipe 
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(eval_commands.app, name="eval")
 app.command()(doctor)
+app.command()(export)
+app.command()(push)
 app.command()(verify)
 
 
@@ -232,18 +235,6 @@ def chat(
         while (line := _next_line()) is not None:
             if line.strip():
                 print(visible(answer(run / name, line.strip())), flush=True)
-
-
-@app.command()
-def export(
-    model: Annotated[Path, typer.Argument(metavar="RUN/MODEL", help="A model of a run, as runs/micro/m3.")],
-    target: Annotated[Path, typer.Argument(help="The folder to write; it must not exist.")],
-) -> None:
-    """Write a model of a run as a plain transformers folder, with a model card."""
-    with exit_codes():
-        from selfreward.export import export as write
-
-        typer.echo(f"{write(model, target)}")
 
 
 def _next_line() -> str | None:
