@@ -3,6 +3,7 @@
 Every step is a file or a folder of the run that is made once: running the same folder again goes on where it stopped.
 """
 
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +15,6 @@ from selfreward.evaluation.evaluate import evaluate
 from selfreward.judges import open_judge
 from selfreward.judges.shown import begin_of, judge_prompt
 from selfreward.models import link_with_template, vocabulary_size
-from selfreward.named import find
 from selfreward.progress import Progress
 from selfreward.recipe import RECIPE_FILE, Recipe
 from selfreward.records import Example, Lesson
@@ -22,7 +22,7 @@ from selfreward.responses import ranked_responses
 from selfreward.round import Engines, Round, judge_into, opened
 from selfreward.seeds import Seeds, build_eft, load_seeds, write_seeds
 from selfreward.store import RunFolder, model_name, open_run
-from selfreward.strategies import STRATEGIES
+from selfreward.strategies import check_strategy
 from selfreward.templates import render
 from selfreward.training.adapters import check_adapter
 from selfreward.training.processes import check_processes
@@ -31,7 +31,6 @@ from selfreward.training.train import train
 
 def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
     """Run a recipe in a folder, or go on with what the folder holds."""
-    strategy = find(recipe.strategy, STRATEGIES, "strategy")
     check(recipe)
     check_engines(recipe, folder)
     # Before the folder is a run: a mended recipe would be another one, and refused there.
@@ -45,12 +44,12 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
         def model(k: int) -> str:
             return run_folder.model_path(model_name(k))
 
-        def teach(k: int, lesson: Lesson) -> None:
+        def teach(k: int, lesson: Lesson, beside: str = "") -> None:
             engines.close()  # training needs the memory
-            store.write_json(run_folder.folder(model_name(k)) / store.LESSON_FILE, lesson.summary())
-            folder = run_folder.folder(model_name(k))
-            train(lesson, model, folder, recipe, progress, run_folder.log, run_folder.attempt)
-            run_folder.seal(f"{folder.name}/{store.LESSON_FILE}", f"{folder.name}/{store.MODEL_FOLDER}")
+            folder = run_folder.folder(model_name(k) + beside)
+            store.write_json(folder / store.LESSON_FILE, lesson.summary())
+            train(lesson, model, folder, recipe.of_round(k), progress, run_folder.log, run_folder.attempt)
+            run_folder.seal(*(f"{model_name(k)}{beside}/{name}" for name in (store.LESSON_FILE, store.MODEL_FOLDER)))
 
         def measure(k: int) -> None:
             rivals = {model_name(j) for j in (-1, 1, k - 1) if j != 0 and -1 <= j < k}
@@ -64,8 +63,9 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
         teach(1, Lesson(method="sft", examples=(*seeds.ift, *eft), start=0))  # M1, on IFT and EFT
         measure(1)
         for k in range(2, recipe.rounds + 2):
-            round_ = Round(k, recipe, seeds, eft, run_folder.folder(model_name(k)), model, engines, progress)
-            lesson = strategy(round_)
+            folder = run_folder.folder(model_name(k))
+            round_ = Round(k, recipe.of_round(k), seeds, eft, folder, model, engines, progress, partial(teach, k))
+            lesson = check_strategy(round_.recipe)(round_)
             store.write_json(round_.folder / store.COUNTS_FILE, round_.counts)
             run_folder.seal(f"{model_name(k)}/{store.COUNTS_FILE}")
             teach(k, lesson)
@@ -113,15 +113,17 @@ def eft_seed(
 
 def check(recipe: Recipe) -> None:
     """BadInput for what a recipe names and there is not, before any work is done."""
-    for engine in recipe.engines:
-        find_engine(engine.name)
-    open_judge(recipe.judge.name)
     check_adapter(recipe.adapter)
     check_processes(recipe)
-    judge_prompt(recipe.judge.template, "", "")
-    if recipe.judge.read == "direct":
-        begin_of(recipe.judge)
-    render("prompts", recipe.prompts.template, tasks=[""])
+    for one in (recipe, *(recipe.of_round(k) for k in range(2, recipe.rounds + 2) if recipe.schedule)):
+        for engine in one.engines:
+            find_engine(engine.name)
+        open_judge(one.judge.name)
+        judge_prompt(one.judge.template, "", "")
+        if one.judge.read == "direct":
+            begin_of(one.judge)
+        render("prompts", one.prompts.template, tasks=[""])
+        check_strategy(one)
 
 
 def check_tokenizer(recipe: Recipe, folder: Path) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 from selfreward import store
 from selfreward.engines import open_engine
@@ -19,16 +19,38 @@ from selfreward.errors import StageFailed
 from selfreward.guards import Alarm, judge_alarms, pair_alarms, response_alarms, sound
 from selfreward.judges import open_judge
 from selfreward.judges.votes import judgement_id
-from selfreward.pairing import Pairing
+from selfreward.pairing import Pairing, best_vs_worst, joined
+from selfreward.pairing.rewards import implicit_rewards
 from selfreward.progress import Log, Progress, QuietProgress
 from selfreward.prompts import Attempt, Filter, attempt, few_shot, prompt_of
 from selfreward.recipe import EngineOptions, Judge, Recipe
-from selfreward.records import Example, Judgement, Lesson, Prompt, Response, digest, seed_of
+from selfreward.records import (
+    DPO_LOSS,
+    Example,
+    Judgement,
+    Lesson,
+    Loss,
+    Pair,
+    Prompt,
+    Record,
+    Response,
+    digest,
+    seed_of,
+)
 from selfreward.responses import Responses, Samples, sample
 from selfreward.seeds import Seeds
 
+R = TypeVar("R", bound=Record)
+T = TypeVar("T")
 ATTEMPTS_AT_ONCE = 128  # fixed, not engine.batch_size: what an attempt is shown depends on the batches before it
 ATTEMPTS_PER_PROMPT = 5  # a model that needs more for one acceptable prompt has failed
+
+
+class Likelihood(Record):
+    """How likely a model finds one response."""
+
+    id: str  # the response's
+    nats: float
 
 
 class Engines:
@@ -87,6 +109,7 @@ class Round:
     model_path: Callable[[int], str]  # folder of M_k
     engines: Engines
     progress: Progress
+    look_ahead: Callable[[Lesson, str], None] | None = None  # teaches a lesson aside, into `/ahead` of the round
     counts: dict[str, dict[str, int]] = field(default_factory=dict)  # what was made and dropped, stage by stage
 
     @property
@@ -141,32 +164,27 @@ class Round:
         self._seal(store.ATTEMPTS_FILE, store.PROMPTS_FILE)
         return prompts
 
-    def sample(self, prompts: Sequence[Prompt]) -> Sequence[Response]:
-        """N responses to each prompt by the model of the round."""
-        settings = self.recipe.responses
+    def sample(
+        self, prompts: Sequence[Prompt], by: int | str | None = None, num_samples: int | None = None
+    ) -> Sequence[Response]:
+        """N responses to each prompt by the model of the round, or `by` another: M_k's k, or the name that `ahead` gives."""
+        settings, num = self.recipe.responses, num_samples or self.recipe.responses.num_samples
         sampling = Sampling(settings.temperature, settings.top_p, settings.max_tokens)
-        lines = store.fill(
-            self.folder / store.RESPONSES_FILE,
+        who, path = self._model(self.k - 1 if by is None else by)
+        name = store.RESPONSES_FILE if by is None else store.OTHERS_RESPONSES_FILE.format(model=who)
+        lines = self.fill(
+            name,
             Responses,
             prompts,
             lambda prompt: prompt.id,
-            lambda batch: sample(
-                self.engines.of(self.model_path(self.k - 1)),
-                batch,
-                settings.num_samples,
-                sampling,
-                self.model,
-                self.recipe.seed,
-            ),
-            self.recipe.engine.batch_size,
-            self.progress,
+            lambda batch: sample(self.engines.of(path), batch, num, sampling, who, self.recipe.seed),
         )
-        self._seal(store.RESPONSES_FILE)
         responses = Samples(lines)
-        self.counts["responses"] = {
+        self.counts["responses" if by is None else f"responses of {who}"] = {
             "responses": len(responses), "unfinished": sum(not response.finished for response in responses)
         }  # fmt: skip
-        self._watch(response_alarms(responses, self._chars_before(), self.recipe.guards))
+        if by is None:
+            self._watch(response_alarms(responses, self._chars_before(), self.recipe.guards))
         return responses
 
     def judge(self, responses: Sequence[Response]) -> Sequence[Judgement]:
@@ -187,18 +205,104 @@ class Round:
         self._watch(judge_alarms(judgements, self.recipe.guards))
         return judgements
 
-    def dpo_lesson(self, pairing: Pairing) -> Lesson:
-        """The pairs as a lesson for the model of the round, anchored to itself (section 2.4)."""
+    def implicit(self, responses: Sequence[Response], policy: int, base: int) -> list[Judgement]:
+        """Judgements by implicit reward: what M_policy finds a response likelier than M_base, nats."""
+        name = f"{store.model_name(policy)} over {store.model_name(base)}"
+        return implicit_rewards(
+            responses, self._likelihoods(responses, policy), self._likelihoods(responses, base), name
+        )
+
+    def best_vs_worst(self, judgements: Sequence[Judgement]) -> Pairing:
+        """One pair for each prompt, as the recipe's `pairs` say."""
+        settings = self.recipe.pairs
+        return best_vs_worst(judgements, settings.min_margin, self.recipe.seed, settings.rho)
+
+    def ahead(self, pairing: Pairing) -> str:
+        """Teaches the model of the round pairs aside, and gives the name under which the model that results can be asked."""
+        if self.look_ahead is None:
+            raise StageFailed("nobody is there to teach a model within the round", self.folder)
+        folder = self.folder / store.AHEAD_FOLDER
+        if not (folder / store.MODEL_FOLDER).exists():
+            self.look_ahead(self._lesson(pairing.pairs), f"/{store.AHEAD_FOLDER}")
+        return f"{self.folder.name}-{store.AHEAD_FOLDER}"
+
+    def dpo_lesson(self, pairing: Pairing, loss: Loss = DPO_LOSS, replay: float | None = None) -> Lesson:
+        """The pairs as a lesson for the model of the round, anchored to itself (section 2.4), unless the recipe says otherwise.
+
+        `replay` times as many pairs of earlier rounds join them, if there are; the recipe's `pairs.replay` where it is None.
+        """
+        replay = self.recipe.pairs.replay if replay is None else replay
+        if replay:
+            pairing = joined(pairing, self._earlier_pairs(round(replay * len(pairing.pairs))), "replayed")
+        if self.recipe.dpo.nll:
+            loss = loss.model_copy(update={"nll": self.recipe.dpo.nll})
         self.counts["pairs"] = pairing.counts
         pairs = store.write_once(self.folder / store.PAIRS_FILE, pairing.pairs)
         self._seal(store.PAIRS_FILE)
         self._watch(pair_alarms(len(pairs), pairing.counts["prompts"], self.recipe.guards))
-        return Lesson(method="dpo", pairs=tuple(pairs), start=self.k - 1, reference=self.k - 1)
+        return self._lesson(pairs, loss)
 
-    def sft_lesson(self, examples: Sequence[Example]) -> Lesson:
-        """Examples, joined to the IFT and EFT seeds, as a lesson for M0."""
+    def sft_lesson(self, examples: Sequence[Example], start: int = 0) -> Lesson:
+        """Examples, joined to the IFT and EFT seeds, as a lesson for M0, or another M_k."""
         self.counts["examples"] = {"ift": len(self.seeds.ift), "eft": len(self.eft), "new": len(examples)}
-        return Lesson(method="sft", examples=(*self.seeds.ift, *self.eft, *examples), start=0)
+        return Lesson(method="sft", examples=(*self.seeds.ift, *self.eft, *examples), start=start)
+
+    @property
+    def before(self) -> int:
+        """k of the model before that of the round; before M1 that is the SFT baseline."""
+        return -1 if self.k == 2 else self.k - 2
+
+    def keep(self, name: str, records: Sequence[Record]) -> None:
+        """Writes records that are made at once into a file of the round."""
+        store.write_once(self.folder / name, records)
+        self._seal(name)
+
+    def log(self, **scalars: Any) -> None:
+        """Adds a line to the run's metrics."""
+        if self.progress.log is not None:
+            self.progress.log(model=self.folder.name, **scalars)
+
+    def engine(self, k: int) -> Engine:
+        """The engine of M_k."""
+        return self.engines.of(self.model_path(k))
+
+    def fill(
+        self, name: str, record_type: type[R], wanted: Sequence[T], key: Callable[[T], str],
+        make: Callable[[list[T]], list[R]],
+    ) -> Sequence[R]:  # fmt: skip
+        """`store.fill` of a file of the round, which is sealed then."""
+        batch_size = self.recipe.engine.batch_size
+        found = store.fill(self.folder / name, record_type, wanted, key, make, batch_size, self.progress)
+        self._seal(name)
+        return found
+
+    def _model(self, by: int | str) -> tuple[str, str]:
+        """(name, folder) of a model that can be asked in the round."""
+        if isinstance(by, str):
+            return by, str(self.folder / store.AHEAD_FOLDER / store.MODEL_FOLDER)
+        return store.model_name(by), self.model_path(by)
+
+    def _lesson(self, pairs: Sequence[Pair], loss: Loss = DPO_LOSS) -> Lesson:
+        """A lesson of pairs about the models that the recipe names."""
+        options = self.recipe.lesson
+        start, reference = (options.place_of(name, self.k) for name in (options.start, options.reference))
+        return Lesson(method="dpo", pairs=tuple(pairs), start=start, reference=reference, loss=loss)
+
+    def _likelihoods(self, responses: Sequence[Response], k: int) -> dict[str, float]:
+        """Response id -> log p(response and its end | prompt) under M_k, nats."""
+
+        def make(batch: list[Response]) -> list[Likelihood]:
+            nats = self.engine(k).loglik([(one.prompt, one.text) for one in batch])
+            return [Likelihood(id=one.id, nats=value) for one, value in zip(batch, nats, strict=True)]
+
+        name = store.LIKELIHOODS_FILE.format(model=store.model_name(k))
+        return {one.id: one.nats for one in self.fill(name, Likelihood, responses, lambda response: response.id, make)}
+
+    def _earlier_pairs(self, num: int) -> list[Pair]:
+        """At most `num` pairs of the rounds before this one, which ones by a hash."""
+        files = [self.folder.parent / store.model_name(k) / store.PAIRS_FILE for k in range(2, self.k)]
+        pairs = {pair.id: pair for file in files if file.exists() for pair in store.read(file, Pair)}
+        return sorted(pairs.values(), key=lambda pair: digest("replay", self.recipe.seed, self.k, pair.id))[:num]
 
     def _examples(self, numbers: range, pool: Sequence[Prompt]) -> dict[str, list[Prompt]]:
         """What each of these attempts is shown: prompts of the seed, and of the pool of those written before."""
@@ -232,7 +336,7 @@ class Round:
     def _earlier_prompts(self) -> list[Prompt]:
         """Prompts accepted in the rounds before this one."""
         files = [self.folder.parent / store.model_name(k) / store.PROMPTS_FILE for k in range(2, self.k)]
-        return [prompt for file in files for prompt in store.read(file, Prompt)]
+        return [prompt for file in files if file.exists() for prompt in store.read(file, Prompt)]
 
 
 def judge_into(

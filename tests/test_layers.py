@@ -34,6 +34,7 @@ LAYERS = {
     "selfreward.pairing": 3,
     "selfreward.guards": 3,
     "selfreward.round": 4,
+    "selfreward.meta_judge": 4,
     "selfreward.strategies": 5,
     "selfreward.training": 5,
     "selfreward.evaluation": 5,

@@ -31,6 +31,7 @@ RECIPE = Recipe.of(
         "prompts": {"num": 12, "max_tokens": 48, "template": "micro", "max_rouge_l": 1.0},
         "responses": {"max_tokens": 24},
         "judge": {"template": "micro", "max_tokens": 64},
+        "meta_judge": {"read": "consensus"},
         "engine": {"name": "support_engines:people", "batch_size": 5},
         "evaluation": {"num_ranked_sets": 4, "num_prompts": 4},
     }
@@ -67,7 +68,11 @@ def new_round(seeds: Seeds, tmp_path: Path) -> Callable[..., Round]:
         folder = tmp_path / run / f"m{k}"
         folder.mkdir(parents=True, exist_ok=True)
         engines: Any = One(ScriptedEngine(script))
-        return Round(k, recipe, seeds, [], folder, lambda j: f"model of m{j}", engines, QuietProgress())
+
+        def look_ahead(lesson: Lesson, beside: str) -> None:
+            (folder / beside.strip("/") / store.MODEL_FOLDER).mkdir(parents=True)
+
+        return Round(k, recipe, seeds, [], folder, lambda j: f"model of m{j}", engines, QuietProgress(), look_ahead)
 
     return make
 
@@ -78,7 +83,7 @@ def changed(section: str, **values: Any) -> Recipe:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
 
 
 def test_a_round_of_self_rewarding_is_prompts_responses_judgements_pairs(new_round: Callable[..., Round]) -> None:
@@ -282,6 +287,11 @@ def test_a_round_that_is_interrupted_anywhere_goes_on_to_the_same_files(
                 raise KeyboardInterrupt
             return super().generate(requests, sampling)
 
+        def loglik(self, items: Any) -> Any:
+            if self.calls:
+                raise KeyboardInterrupt
+            return super().loglik(items)
+
     interruptions = 0
     while True:
         round_ = new_round(run="stopped")
@@ -294,7 +304,7 @@ def test_a_round_that_is_interrupted_anywhere_goes_on_to_the_same_files(
         break
     assert (found, round_.counts) == (lesson, whole.counts)
     assert files(round_.folder) == files(whole.folder)
-    assert interruptions == num_calls - 1
+    assert interruptions == max(0, num_calls - 1)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 100])

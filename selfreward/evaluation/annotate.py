@@ -12,8 +12,8 @@ from selfreward import store
 from selfreward.errors import BadInput
 from selfreward.evaluation.answers import Answers, answer, identity, read_instructions
 from selfreward.evaluation.match import meet
-from selfreward.evaluation.pairwise import Meeting
 from selfreward.evaluation.pinned import Pinned
+from selfreward.judges.pairwise import Meeting
 from selfreward.progress import Progress
 from selfreward.records import digest
 

@@ -15,7 +15,6 @@ from selfreward import store
 from selfreward.errors import BadInput
 from selfreward.evaluation.alpaca import check_same_instructions
 from selfreward.evaluation.answers import Answers, answer, held_out, identity, is_model, read_instructions, read_side
-from selfreward.evaluation.pairwise import Meeting, Pair, compare, compare_with, longer
 from selfreward.evaluation.pinned import Pinned, open_folder
 from selfreward.evaluation.verdicts import (
     Verdict,
@@ -27,6 +26,7 @@ from selfreward.evaluation.verdicts import (
     tally,
     with_categories,
 )
+from selfreward.judges.pairwise import Meeting, Pair, compare, compare_with, longer
 from selfreward.progress import Progress
 from selfreward.records import Response, digest
 from selfreward.round import judge_into, opened

@@ -15,7 +15,7 @@ from selfreward.engines import check_engine
 from selfreward.errors import BadInput
 from selfreward.evaluation.answers import model_name
 from selfreward.evaluation.mt_bench import judging
-from selfreward.evaluation.pairwise import SAMPLING, Read, begin_of
+from selfreward.judges.pairwise import SAMPLING, Read, begin_of
 from selfreward.models import resolve_model
 from selfreward.recipe import RECIPE_FILE, EngineOptions, Recipe, load_recipe, recipe_of
 from selfreward.records import digest

@@ -10,17 +10,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import field_validator
 
 from selfreward.errors import BadInput
 from selfreward.evaluation.given import Row, read_given
+from selfreward.judges.pairwise import Order, Winner
 from selfreward.statistics import head_to_head, paired_bootstrap, prompt_means, wilson
 
 T = TypeVar("T")
-Order = Literal[0, 1]  # 0: model 1 was shown first; 1: model 2 was
-Winner = Literal[0, 1, 2]  # a model, whichever place it was shown in; 0: a tie
 
 
 class Verdict(Row):

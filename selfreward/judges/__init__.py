@@ -1,5 +1,5 @@
 """Judges: what gives a response its score. `llm.py` asks a model, `shown.py` says what it is shown, `votes.py` reads what it
-answers and `expected.py` its probabilities.
+answers and `expected.py` its probabilities. `pairwise.py` asks which of two texts is better.
 
 A judge takes (engine, responses, settings, judge_name, seed) and returns one judgement for each response, in order.
 One of a user's own is named in the recipe as `package.module:function`.

@@ -8,13 +8,14 @@ of the section that it changes; `whole` joins the sections, `files` reads and wr
 from selfreward.recipe.engines import EngineOptions, Ray, Server, Vllm
 from selfreward.recipe.files import RECIPE_FILE, list_recipes, load_recipe, recipe_of, to_yaml
 from selfreward.recipe.guards import Guards
-from selfreward.recipe.round import Judge, LessonOptions, Pairs, Prompts, Responses
+from selfreward.recipe.round import Judge, LessonOptions, MetaJudge, Pairs, Prompts, Responses
 from selfreward.recipe.seeds import Eft, Form, Seeds, Source
 from selfreward.recipe.training import Adapter, Dpo, Sft, Training
 from selfreward.recipe.whole import Chat, Evaluation, Plan, Recipe, Shape, differences, flat, schema
 
 __all__ = [
     "RECIPE_FILE", "Adapter", "Chat", "Dpo", "Eft", "EngineOptions", "Evaluation", "Form", "Guards", "Judge",
-    "LessonOptions", "Pairs", "Plan", "Prompts", "Ray", "Recipe", "Responses", "Seeds", "Server", "Sft", "Shape", "Source",
-    "Training", "Vllm", "differences", "flat", "list_recipes", "load_recipe", "recipe_of", "schema", "to_yaml",
+    "LessonOptions", "MetaJudge", "Pairs", "Plan", "Prompts", "Ray", "Recipe", "Responses", "Seeds", "Server", "Sft",
+    "Shape", "Source", "Training", "Vllm", "differences", "flat", "list_recipes", "load_recipe", "recipe_of", "schema",
+    "to_yaml",
 ]  # fmt: skip

@@ -104,8 +104,24 @@ class Pairs(Section):
         "2.3: the best against the worst; above 0 (Meta-Rewarding, arXiv 2407.19594, section 2.3) the shortest of those within "
         "this part of the range of scores below the best, against the longest of those within it above the worst",
     )
+    answer: str = cited(
+        "whole",
+        "arXiv 2411.04109, section 3: what counts as the answer of a response where votes are counted: whole, last_line, "
+        "last_number, or package.module:function",
+    )
     replay: NotNegative = cited(
         0.0, "2.4: the round's own pairs alone; else so many times as many, at most, drawn from those of earlier rounds"
+    )
+
+
+class MetaJudge(Section):
+    """How judgements are compared, for strategies that teach a judge by pairs of them (arXiv 2407.19594)."""
+
+    template: str = cited("meta_judge", "arXiv 2407.19594, figure 2; a shipped pairwise template or a .jinja file")
+    read: Literal["written", "probabilities", "consensus"] = cited(
+        "written",
+        "arXiv 2407.19594, section 2.2: the verdict that the model writes; probabilities: those of its two numbers; consensus: not "
+        "asked, the judgement nearer to the mean of all votes is the better, for models too small to compare",
     )
 
 

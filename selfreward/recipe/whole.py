@@ -10,7 +10,7 @@ from selfreward.recipe.engines import EngineOptions
 from selfreward.recipe.faults import faults
 from selfreward.recipe.fields import Count, Positive, Section, Share, Whole, cited
 from selfreward.recipe.guards import Guards
-from selfreward.recipe.round import Judge, LessonOptions, Pairs, Prompts, Responses
+from selfreward.recipe.round import Judge, LessonOptions, MetaJudge, Pairs, Prompts, Responses
 from selfreward.recipe.seeds import Eft, Seeds
 from selfreward.recipe.training import Adapter, Dpo, Sft, Training
 
@@ -89,6 +89,7 @@ class Recipe(Section):
     responses: Responses = cited(Responses(), Responses.__doc__ or "")
     judge: Judge = cited(Judge(), Judge.__doc__ or "")
     pairs: Pairs = cited(Pairs(), Pairs.__doc__ or "")
+    meta_judge: MetaJudge = cited(MetaJudge(), MetaJudge.__doc__ or "")
     lesson: LessonOptions = cited(LessonOptions(), LessonOptions.__doc__ or "")
     sft: Sft = cited(Sft(), Sft.__doc__ or "")
     dpo: Dpo = cited(Dpo(), Dpo.__doc__ or "")

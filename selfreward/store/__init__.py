@@ -15,6 +15,7 @@ from selfreward.store.filling import fill
 from selfreward.store.lines import Lazy, Lines, open_lines, read, stream
 from selfreward.store.manifest import MANIFEST_FILE, Sealed, read_manifest, seal
 from selfreward.store.run import (
+    AHEAD_FOLDER,
     ANALYSIS_FILE,
     ATTEMPTS_FILE,
     BASE_FOLDER,
@@ -30,10 +31,13 @@ from selfreward.store.run import (
     IFT_FILE,
     JUDGEMENTS_FILE,
     LESSON_FILE,
+    LIKELIHOODS_FILE,
     LOCK_FILE,
     LOGS_FOLDER,
+    META_JUDGEMENTS_FILE,
     METRICS_FILE,
     MODEL_FOLDER,
+    OTHERS_RESPONSES_FILE,
     PAIRS_FILE,
     PROMPTS_FILE,
     RANKED_FILE,
@@ -41,6 +45,7 @@ from selfreward.store.run import (
     RESPONSES_FILE,
     SEED_FILES,
     SEED_FOLDER,
+    SELF_RANKED_FILE,
     STAMP_FILE,
     RunFolder,
     base_model,
@@ -51,6 +56,7 @@ from selfreward.store.run import (
 )
 
 __all__ = [
+    "AHEAD_FOLDER",
     "ANALYSIS_FILE",
     "ATTEMPTS_FILE",
     "BASE_FOLDER",
@@ -66,11 +72,14 @@ __all__ = [
     "IFT_FILE",
     "JUDGEMENTS_FILE",
     "LESSON_FILE",
+    "LIKELIHOODS_FILE",
     "LOCK_FILE",
     "LOGS_FOLDER",
     "MANIFEST_FILE",
+    "META_JUDGEMENTS_FILE",
     "METRICS_FILE",
     "MODEL_FOLDER",
+    "OTHERS_RESPONSES_FILE",
     "PAIRS_FILE",
     "PROMPTS_FILE",
     "RANKED_FILE",
@@ -78,6 +87,7 @@ __all__ = [
     "RESPONSES_FILE",
     "SEED_FILES",
     "SEED_FOLDER",
+    "SELF_RANKED_FILE",
     "STAMP_FILE",
     "Lazy",
     "Lines",

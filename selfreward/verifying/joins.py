@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 
 from selfreward import store
 from selfreward.errors import BadInput
+from selfreward.judges.shown import judge_prompt
+from selfreward.pairing.judging import vote_id
+from selfreward.pairing.people import person_id
 from selfreward.prompts import Attempt
 from selfreward.recipe import Recipe
 from selfreward.records import Example, Judgement, Pair, Prompt, RankedSet, Record, Response
@@ -20,6 +23,7 @@ Said = tuple[bool, str]  # (whether it is a fault, a sentence)
 About = tuple[str, int, int]  # of a response: the id of its prompt, the hashes of both texts
 Known = dict[str, About]  # by the id of a response
 Scores = dict[str, float | None]  # by the id of a response
+SCORED_BY_JUDGEMENTS = ("self_rewarding", "positives_only", "meta_rewarding", "irpo", "temporal", "frozen_reward_model")
 Counts = dict[str, dict[str, int]]  # as in counts.json
 
 
@@ -123,20 +127,26 @@ def _round(folder: Folder) -> Iterator[str]:
     """A round: prompts, responses to them, judgements of those, pairs of these, and the counts of all."""
     for _ in folder.records(store.ATTEMPTS_FILE, Attempt):
         pass
+    k = int(folder.path.name.removeprefix("m"))
+    settings = folder.recipe.of_round(k)
     prompts = {one.id: hash(one.text) for one in folder.records(store.PROMPTS_FILE, Prompt)}
-    writer = store.model_name(int(folder.path.name.removeprefix("m")) - 1)
-    responses = yield from _responses(
-        folder, store.RESPONSES_FILE, writer, folder.recipe.responses.num_samples, prompts
-    )
-    judged, totals = yield from _judgements(folder, store.JUDGEMENTS_FILE, responses)
-    num_pairs = yield from _pairs(folder, responses, judged)
-    answered = {about[0] for about in responses.values()}
+    num_samples = settings.responses.num_samples if prompts else None  # a round on the seed's prompts may want fewer
+    own = yield from _responses(folder, store.RESPONSES_FILE, store.model_name(k - 1), num_samples, prompts or None)
+    responses = dict(own)
+    for path in sorted(folder.path.glob(store.OTHERS_RESPONSES_FILE.format(model="*"))):
+        model = path.stem.partition("-")[2]
+        responses |= yield from _responses(folder, path.name, model, settings.responses.num_samples, prompts)
+    ranked = _known(ranked_responses(list(folder.records(store.SELF_RANKED_FILE, RankedSet))))
+    judged, totals = yield from _judgements(folder, store.JUDGEMENTS_FILE, responses | ranked)
+    num_pairs = yield from _pairs(folder, k, responses, judged)
+    answered = {about[0] for about in own.values()}
     if folder.has(store.JUDGEMENTS_FILE):
         yield from _all_there(folder, store.RESPONSES_FILE, prompts, answered, "response")
-    if folder.has(store.PAIRS_FILE, store.LESSON_FILE):
-        yield from _all_there(folder, store.JUDGEMENTS_FILE, responses, judged, "judgement")
+    asks_a_judge = settings.strategy in SCORED_BY_JUDGEMENTS or folder.has(store.JUDGEMENTS_FILE)
+    if folder.has(store.PAIRS_FILE, store.LESSON_FILE) and asks_a_judge:
+        yield from _all_there(folder, store.JUDGEMENTS_FILE, ranked or responses, judged, "judgement")
     found = {
-        "prompts": {"accepted": len(prompts)}, "responses": {"responses": len(responses)}, "pairs": {"pairs": num_pairs},
+        "prompts": {"accepted": len(prompts)}, "responses": {"responses": len(own)}, "pairs": {"pairs": num_pairs},
         **totals,
     }  # fmt: skip
     for stage, counts in folder.json(store.COUNTS_FILE).items():
@@ -169,14 +179,18 @@ def _measured(folder: Folder) -> Iterator[str]:
 
 
 def _responses(
-    folder: Folder, name: str, model: str, num_samples: int, prompts: Mapping[str, int] | None = None
+    folder: Folder, name: str, model: str, num_samples: int | None, prompts: Mapping[str, int] | None = None
 ) -> Generator[str, None, Known]:
-    """Returns what is known of the responses in a file; `prompts` are the hashes of the texts that were asked, if known."""
+    """Returns what is known of the responses in a file; `prompts` are the hashes of the texts that were asked, if known.
+
+    Where `num_samples` is None all must have as many as the first.
+    """
     lost, few, strange = list[str](), list[str](), list[str]()
     known: Known = {}
     for line in folder.records(name, Responses):
         if prompts is not None and any(prompts.get(line.id) != hash(one.prompt) for one in line.samples):
             lost.append(line.id)
+        num_samples = num_samples or len(line.samples)
         if len(line.samples) != num_samples:
             few.append(line.id)
         for place, one in enumerate(line.samples):
@@ -213,23 +227,66 @@ def _judgements(folder: Folder, name: str, responses: Known) -> Generator[str, N
     return scores, {"votes": votes, "judgements": totals}
 
 
-def _pairs(folder: Folder, responses: Known, scores: Scores) -> Generator[str, None, int]:
-    """Returns the number of pairs."""
+def _pairs(folder: Folder, k: int, responses: Known, scores: Scores) -> Generator[str, None, int]:
+    """Returns the number of pairs.
+
+    A pair's texts are responses of the round or of the seed, votes on them, or beginnings of them, as its strategy has it; a
+    pair of an earlier round is that pair.
+    """
     lost, wrong = list[str](), list[str]()
+    settings = folder.recipe.of_round(k)
+    earlier: dict[str, Pair] = {}
+    if folder.has(store.PAIRS_FILE):
+        for number in range(2, k):
+            before = Folder(folder.path.parent / store.model_name(number), folder.recipe)
+            earlier |= {pair.id: pair for pair in before.records(store.PAIRS_FILE, Pair)}
+        responses = responses | _of_the_seed(folder) | _votes(folder, settings.judge.template)
+    beginnings: dict[str, list[str]] = {}
+    if settings.strategy == "process_based":
+        for line in folder.records(store.RESPONSES_FILE, Responses):
+            beginnings[line.id] = [one.text for one in line.samples]
     num = 0
     for pair in folder.records(store.PAIRS_FILE, Pair):
         num += 1
+        if pair.margin != pair.chosen_score - pair.rejected_score:
+            wrong.append(pair.id)
+        if pair.id in earlier:
+            if earlier[pair.id] != pair:
+                lost.append(pair.id)
+            continue
         ends = [
             (pair.chosen_id, pair.chosen, pair.chosen_score),
             (pair.rejected_id, pair.rejected, pair.rejected_score),
         ]
-        if any(responses.get(id) != _about(pair.prompt_id, pair.prompt, text) for id, text, _ in ends):
-            lost.append(pair.id)
-        if any(scores.get(id) != score for id, _, score in ends) or pair.margin != ends[0][2] - ends[1][2]:
-            wrong.append(pair.id)
+        for id, text, score in ends:
+            begins = any(one.startswith(text) for one in beginnings.get(pair.prompt_id, ()))
+            if not begins and responses.get(id) != _about(pair.prompt_id, pair.prompt, text):
+                lost.append(pair.id)
+            elif settings.strategy in SCORED_BY_JUDGEMENTS and id in scores and scores[id] != score:
+                wrong.append(pair.id)
     yield from folder.say(store.PAIRS_FILE, "pairs of responses that are not there, or of other texts", lost)
     yield from folder.say(store.PAIRS_FILE, "pairs whose scores are not those of the judgements", wrong)
     return num
+
+
+def _of_the_seed(folder: Folder) -> Known:
+    """What people wrote, as the sides of pairs."""
+    seed = Folder(folder.path.parent / store.SEED_FOLDER, folder.recipe)
+    people = {
+        person_id(one): _about(one.id, one.prompt, one.response) for one in seed.records(store.IFT_FILE, Example)
+    }  # fmt: skip
+    return people | _known(ranked_responses(list(seed.records(store.RANKED_FILE, RankedSet))))
+
+
+def _votes(folder: Folder, template: str) -> Known:
+    """The votes of a round as answers to the judge's prompts, where a strategy makes pairs of them."""
+    if not folder.has(store.META_JUDGEMENTS_FILE):
+        return {}
+    known: Known = {}
+    for one in store.stream(folder.path / store.JUDGEMENTS_FILE, Judgement):
+        prompt = judge_prompt(template, one.prompt, one.response, one.cut)
+        known |= {vote_id(one, vote): _about(one.id, prompt, vote.text) for vote in one.votes}
+    return known
 
 
 def _all_there(folder: Folder, name: str, wanted: Iterable[str], found: Iterable[str], what: str) -> Iterator[str]:

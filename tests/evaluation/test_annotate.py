@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from selfreward.cli import app
 from selfreward.evaluation.annotate import preference
-from selfreward.evaluation.pairwise import Meeting, PairVerdict
+from selfreward.judges.pairwise import Meeting, PairVerdict
 
 
 def command(*words: object, code: int = 0) -> Any:

@@ -152,7 +152,9 @@ def test_the_likelihood_term_keeps_the_chosen_likely(tiny_model: Path, tmp_path:
 
 def test_sppo_draws_log_ratios_to_the_win_probabilities(tiny_model: Path, tmp_path: Path) -> None:
     pairs = tuple(pair.model_copy(update={"chosen_score": 0.8, "rejected_score": 0.2}) for pair in PAIRS)
-    steps = taught(lesson(Loss(kind="sppo"), pairs), tiny_model, tmp_path / "sppo", epochs=20, beta=0.5, lr=1e-4, final_lr=1e-5)
+    steps = taught(
+        lesson(Loss(kind="sppo"), pairs), tiny_model, tmp_path / "sppo", epochs=20, beta=0.5, lr=1e-4, final_lr=1e-5
+    )
     assert steps[-1]["rewards/chosen"] > 0.05 and steps[-1]["rewards/rejected"] < -0.05
 
 

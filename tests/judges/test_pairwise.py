@@ -12,7 +12,7 @@ from support_pairwise import probabilities, verdict
 from selfreward.engines.base import Completion, Request, Sampling, Unanswered
 from selfreward.engines.scripted import ScriptedEngine
 from selfreward.errors import BadInput, StageFailed
-from selfreward.evaluation.pairwise import Pair, PairVerdict, compare, compare_with, longer, read_verdict
+from selfreward.judges.pairwise import Pair, PairVerdict, compare, compare_with, longer, read_verdict
 from selfreward.templates import render, template_names
 
 TEMPLATE = "forced_choice"

@@ -1,33 +1,22 @@
-"""From judgements to lessons: best against worst per prompt, and perfect responses as examples to imitate.
+"""Best against worst per prompt, and perfect responses as examples to imitate (arXiv 2401.10020, section 2.3).
 
-Pure functions of records (arXiv 2401.10020, section 2.3). A response without a score is neither chosen nor rejected.
-What the paper leaves open is settled here: ties among the highest are broken by a hash of the response id, which no
-order of the judgements can change.
+A response without a score is neither chosen nor rejected. What the paper leaves open is settled here: ties among the
+highest are broken by a hash of the response id, which no order of the judgements can change.
 """
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import overload
 
 import numpy as np
 
+from selfreward.pairing.base import COUNTED, Pairing, make_pair
 from selfreward.records import Example, Judgement, Pair, digest
 from selfreward.store import Lazy
 
-COUNTED = (
-    "prompts",
-    "pairs",
-    "tie",  # prompts dropped: best and worst have the same score
-    "too_few_scored",  # prompts dropped: fewer than two scored responses
-    "small_margin",  # prompts dropped: best and worst are closer than the least margin
-    "identical_text",  # prompts dropped: the best and the worst say the same
-    "tied_best",  # prompts kept, where several responses share the highest score
-    "tied_worst",  # prompts kept, where several responses share the lowest score
-    "unscored_responses",
-)
+Filter = Callable[[Judgement], bool]
 
 
 class Pairs(Lazy[Pair]):
@@ -55,16 +44,15 @@ class Pairs(Lazy[Pair]):
         return _pair(self._judgements[self._chosen[place]], self._judgements[self._rejected[place]])
 
 
-@dataclass(frozen=True)
-class Pairing:
-    """The pairs, and how many prompts were dropped for which reason (keys are COUNTED)."""
-
-    pairs: Sequence[Pair]
-    counts: dict[str, int]
-
-
-def best_vs_worst(judgements: Sequence[Judgement], min_margin: float = 0.0, seed: int = 0) -> Pairing:
+def best_vs_worst(
+    judgements: Sequence[Judgement], min_margin: float = 0.0, seed: int = 0, rho: float = 0.0,
+    may_choose: Filter | None = None, may_reject: Filter | None = None,
+) -> Pairing:  # fmt: skip
     """One pair per prompt: the highest score is chosen, the lowest is rejected.
+
+    With `rho` above 0 length is held down (Wu et al. 2024, arXiv 2407.19594, section 2.3): the shortest response is chosen
+    of those whose score is among the upper `rho` of the prompt's range, the longest rejected of the lower. Which responses
+    may be chosen or rejected at all can be told.
 
     A prompt is dropped, and counted, where the two scores are equal or closer than `min_margin` points, where fewer
     than two responses have a score, and where the best and the worst have the same text. `seed` changes only which of
@@ -78,7 +66,7 @@ def best_vs_worst(judgements: Sequence[Judgement], min_margin: float = 0.0, seed
         scores = [judgement.score for judgement in group.values() if judgement.score is not None]
         counts["prompts"] += 1
         counts["unscored_responses"] += len(group) - len(scores)
-        outcome = _pair_of(group, min_margin, seed)
+        outcome = _pair_of(group, min_margin, seed, rho, may_choose, may_reject)
         if isinstance(outcome, str):
             counts[outcome] += 1
             continue
@@ -128,42 +116,44 @@ def _one_each(judgements: Sequence[Judgement], places: Sequence[int]) -> dict[in
     return group
 
 
-def _pair_of(group: Mapping[int, Judgement], min_margin: float, seed: int) -> tuple[int, int] | str:
+def _pair_of(
+    group: Mapping[int, Judgement], min_margin: float, seed: int, rho: float, may_choose: Filter | None,
+    may_reject: Filter | None,
+) -> tuple[int, int] | str:  # fmt: skip
     """The places of the chosen and the rejected of one prompt, or the reason why there is no pair."""
-    scores = [judgement.score for judgement in group.values() if judgement.score is not None]
-    if len(scores) < 2:
+    scored = {place: judgement.score for place, judgement in group.items() if judgement.score is not None}
+    if len(scored) < 2:
         return "too_few_scored"
-    highest, lowest = max(scores), min(scores)
-    if highest == lowest:
+    ups = {place: score for place, score in scored.items() if may_choose is None or may_choose(group[place])}
+    downs = {place: score for place, score in scored.items() if may_reject is None or may_reject(group[place])}
+    if not ups or not downs:
+        return "too_few_scored"
+    highest, lowest = max(ups.values()), min(downs.values())
+    if highest <= lowest:
         return "tie"
     if highest - lowest < min_margin:
         return "small_margin"
 
-    def drawn(place: int) -> str:
-        return digest("tie", seed, group[place].response_id)
+    def order(place: int, sign: int) -> tuple[int, str]:
+        chars = sign * len(group[place].response) if rho else 0
+        return chars, digest("tie", seed, group[place].response_id)
 
-    best = sorted((place for place, judgement in group.items() if judgement.score == highest), key=drawn)
-    worst = sorted((place for place, judgement in group.items() if judgement.score == lowest), key=drawn)
+    reach = rho * (highest - lowest)
+    best = sorted((place for place, score in ups.items() if score >= highest - reach), key=lambda p: order(p, 1))
+    worst = sorted((place for place, score in downs.items() if score <= lowest + reach), key=lambda p: order(p, -1))
     for chosen in best:
         for rejected in worst:
+            apart = scored[chosen] - scored[rejected]
             # white space at the ends is no difference that a model could learn from
-            if group[chosen].response.strip() != group[rejected].response.strip():
+            if 0 < apart >= min_margin and group[chosen].response.strip() != group[rejected].response.strip():
                 return chosen, rejected
     return "identical_text"
 
 
 def _pair(chosen: Judgement, rejected: Judgement) -> Pair:
     """The pair of two judgements that have scores."""
-    scores = (chosen.score or 0.0, rejected.score or 0.0)
-    return Pair(
-        id=digest("pair", chosen.prompt_id, chosen.response_id, rejected.response_id),
-        prompt_id=chosen.prompt_id,
-        prompt=chosen.prompt,
-        chosen_id=chosen.response_id,
-        chosen=chosen.response,
-        chosen_score=scores[0],
-        rejected_id=rejected.response_id,
-        rejected=rejected.response,
-        rejected_score=scores[1],
-        margin=scores[0] - scores[1],
+    return make_pair(
+        (chosen.prompt_id, chosen.prompt),
+        (chosen.response_id, chosen.response, chosen.score or 0.0),
+        (rejected.response_id, rejected.response, rejected.score or 0.0),
     )

@@ -12,10 +12,11 @@ from typing import Literal
 
 from selfreward.engines.base import Completion, Engine, Request, Sampling, ask
 from selfreward.errors import BadInput, StageFailed
-from selfreward.evaluation.verdicts import Order, Winner
 from selfreward.records import Record, VoteFault, digest, seed_of
 from selfreward.templates import beginning, render
 
+Order = Literal[0, 1]  # 0: model 1 was shown first; 1: model 2 was
+Winner = Literal[0, 1, 2]  # a model, whichever place it was shown in; 0: a tie
 Read = Literal["written", "probabilities"]
 ORDERS: tuple[Order, Order] = (0, 1)
 NUMBERS = ("1", "2")  # the answers, as the judge names them: by their places
