@@ -18,12 +18,14 @@ from selfreward.models import link_with_template, vocabulary_size
 from selfreward.progress import Progress
 from selfreward.recipe import RECIPE_FILE, Recipe
 from selfreward.records import Example, Lesson
+from selfreward.report import headline
 from selfreward.responses import ranked_responses
 from selfreward.round import Engines, Round, judge_into, opened
 from selfreward.seeds import Seeds, build_eft, load_seeds, write_seeds
 from selfreward.store import RunFolder, model_name, open_run
 from selfreward.strategies import check_strategy
 from selfreward.templates import render
+from selfreward.tracking import check_trackers
 from selfreward.training.adapters import check_adapter
 from selfreward.training.processes import check_processes
 from selfreward.training.train import train
@@ -54,7 +56,10 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
         def measure(k: int) -> None:
             rivals = {model_name(j) for j in (-1, 1, k - 1) if j != 0 and -1 <= j < k}
             name = model_name(k)
-            evaluate(name, model(k), run_folder.folder(name), sorted(rivals), recipe, seeds, engines, progress)
+            is_new = not (run_folder.folder(name) / store.EVAL_FILE).exists()
+            found = evaluate(name, model(k), run_folder.folder(name), sorted(rivals), recipe, seeds, engines, progress)
+            if is_new:
+                run_folder.log(measured=name, k=max(k, 0), **headline(found))
             run_folder.seal(*(f"{name}/{file}" for file in store.EVAL_FILES))
 
         teach(-1, Lesson(method="sft", examples=tuple(seeds.ift), start=0))  # the SFT baseline, on IFT alone
@@ -115,6 +120,7 @@ def check(recipe: Recipe) -> None:
     """BadInput for what a recipe names and there is not, before any work is done."""
     check_adapter(recipe.adapter)
     check_processes(recipe)
+    check_trackers(recipe.tracking)
     for one in (recipe, *(recipe.of_round(k) for k in range(2, recipe.rounds + 2) if recipe.schedule)):
         for engine in one.engines:
             find_engine(engine.name)

@@ -26,6 +26,7 @@ LAYERS = {
     "selfreward.named": 1,
     "selfreward.rouge": 1,
     "selfreward.templates": 1,
+    "selfreward.tracking": 1,
     "selfreward.engines": 2,
     "selfreward.seeds": 3,
     "selfreward.prompts": 3,

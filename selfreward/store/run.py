@@ -4,7 +4,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ from typing import Any
 from selfreward.errors import BadInput, nearest
 from selfreward.models import has_chat_template, is_hub_name, link_with_template, resolve_model
 from selfreward.recipe import RECIPE_FILE, Recipe, differences, load_recipe, to_yaml
+from selfreward.records import digest
 from selfreward.stamp import stamp, weight_hashes
 from selfreward.store.files import append_row, read_json, saving, write_json, write_text, writing
 from selfreward.store.manifest import forget_missing, seal
 from selfreward.templates import source, template_names
+from selfreward.tracking import tracking
 
 # In the run folder
 STAMP_FILE = "stamp.json"
@@ -61,6 +63,7 @@ FREE_TO_CHANGE = (
     "training.launcher:",
     "training.config:",
     "guards.",
+    "tracking:",
     *(
         f"{engine}.{name}:"
         for engine in ("engine", "judge.engine")
@@ -90,6 +93,7 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._track: Callable[[Mapping[str, Any]], None] = lambda line: None  # to trackers, while the run is open
 
     @property
     def metrics(self) -> Path:
@@ -135,10 +139,11 @@ class RunFolder:
         return base_model(self.recipe(), self.path)
 
     def log(self, **scalars: Any) -> None:
-        """Adds one line to the metrics, with the time; and one more where a kill had torn the last."""
-        now = round(time.time(), 3)
-        if cut := append_row(self.metrics, {"time": now, **scalars}):
-            append_row(self.metrics, {"time": now, "torn": METRICS_FILE, "bytes": cut})
+        """Adds one line to the metrics, with the time; and one more where a kill had torn the last. Trackers get it too."""
+        line = {"time": round(time.time(), 3), **scalars}
+        if cut := append_row(self.metrics, line):
+            append_row(self.metrics, {"time": line["time"], "torn": METRICS_FILE, "bytes": cut})
+        self._track(line)
 
     def seal(self, *names: str) -> None:
         """Records files and folders that are finished in the manifest; see `manifest.seal`."""
@@ -278,5 +283,6 @@ def open_run(path: str | Path, recipe: Recipe, command: Sequence[str] | None = N
             for name in forget_missing(run.path):
                 logging.getLogger("selfreward").warning("%s is gone; what is needed of it is made again", name)
             seal(run.path, STAMP_FILE, RECIPE_FILE, BASE_FOLDER)
-            yield run
+            with tracking(recipe, run.path, digest((run.path / STAMP_FILE).read_text())) as run._track:
+                yield run
         seal(run.path, METRICS_FILE, LOGS_FOLDER)
