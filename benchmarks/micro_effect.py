@@ -7,22 +7,16 @@ benchmark that was stopped goes on where it was. Intervals are Student's t over 
 """
 
 import argparse
-import os
-import shutil
-import subprocess
-import sys
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from common import write_results
+from common import over_seeds, run_in, write_results
 
-from selfreward.recipe import RECIPE_FILE, Recipe, load_recipe, to_yaml
+from selfreward.recipe import Recipe, load_recipe
 from selfreward.statistics import mean_ci
-from selfreward.store import read_json, write_text
+from selfreward.store import read_json
 
-REPOSITORY = Path(__file__).parent.parent
 VARIANTS: dict[str, list[str]] = {  # in order of importance
     "self": [],
     "random_judge": ["judge.name=benchmarks.controls:random_judge"],
@@ -41,26 +35,11 @@ MODELS = ("sft", "m1", "m2", "m3", "m4", "m5")
 
 
 def run_variant(work: Path, variant: str, recipe: Recipe, source: "Future[None] | None" = None) -> None:
-    """One run, or what is left of it, in a process of its own with one thread; `source` is the run it shares from."""
+    """One run, or what is left of it; `source` is the run it shares from."""
     if source is not None:
         source.result()
-    folder = work / f"{variant}-{recipe.seed}"
-    if not folder.exists() and variant in SHARED:
-        shared_from, names = SHARED[variant]
-        beside = folder.with_suffix(".copy")
-        shutil.rmtree(beside, ignore_errors=True)
-        for name in names:
-            shutil.copytree(work / f"{shared_from}-{recipe.seed}" / name, beside / name)
-        write_text(beside / RECIPE_FILE, to_yaml(recipe))
-        beside.rename(folder)
-    recipe_file = work / f"{variant}-{recipe.seed}.yaml"
-    write_text(recipe_file, to_yaml(recipe))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1"}
-    environment["PYTHONPATH"] = str(REPOSITORY)
-    command = [sys.executable, "-m", "selfreward.cli", "run", str(recipe_file), "--quiet", "--to", str(folder)]
-    start = time.monotonic()
-    subprocess.run(command, cwd=REPOSITORY, env=environment, check=True, stdout=subprocess.DEVNULL)
-    print(f"{variant} {recipe.seed}: {time.monotonic() - start:.0f} s", flush=True)
+    shared_from, names = SHARED.get(variant, ("", ()))
+    run_in(work, f"{variant}-{recipe.seed}", recipe, f"{shared_from}-{recipe.seed}", names)
 
 
 def recipe_of(variant: str, seed: int, split: str, num_prompts: int, extra: list[str]) -> Recipe:
@@ -78,10 +57,6 @@ def read_variant(work: Path, variant: str, seeds: list[int]) -> dict[str, Any]:
         for seed in seeds
     ]
     models = [m for m in MODELS if all(m in e for e in evals)]
-
-    def over_seeds(values: list[float]) -> dict[str, Any]:
-        found = mean_ci(values)
-        return {"mean": found.mean, "ci95": found.ci95, "per_seed": values}
 
     def score(e: dict[str, Any], m: str) -> float:
         return float(e[m]["capability"]["score"]["mean"])

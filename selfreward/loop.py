@@ -50,7 +50,8 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
             engines.close()  # training needs the memory
             folder = run_folder.folder(model_name(k) + beside)
             store.write_json(folder / store.LESSON_FILE, lesson.summary())
-            train(lesson, model, folder, recipe.of_round(k), progress, run_folder.log, run_folder.attempt)
+            log = partial(run_folder.log, within=model_name(k)) if beside else run_folder.log
+            train(lesson, model, folder, recipe.of_round(k), progress, log, run_folder.attempt)
             run_folder.seal(*(f"{model_name(k)}{beside}/{name}" for name in (store.LESSON_FILE, store.MODEL_FOLDER)))
 
         def measure(k: int) -> None:

@@ -67,6 +67,13 @@ def row_length(row: dict[str, Any]) -> int:
     return len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
 
 
+def row_tokens(row: dict[str, Any]) -> int:
+    """Tokens that a model reads of a row: of a pair, the prompt with either response."""
+    if "input_ids" in row:
+        return len(row["input_ids"])
+    return 2 * len(row["prompt_ids"]) + len(row["chosen_ids"]) + len(row["rejected_ids"])
+
+
 class LikeLengths(torch.utils.data.Sampler[int]):
     """Every index once, in batches of like length that come in random order; a pure function of seed and epoch.
 

@@ -38,8 +38,9 @@ def train(
     """Teaches `lesson` to M_k, k = lesson.start; returns `folder / "model"`, safetensors in float32 and the tokenizer.
 
     `models(k)` is the folder of M_k. Settings come from `recipe.sft` or `recipe.dpo`; rows longer than their max_tokens,
-    or than the model can read, are left out and logged as `num_dropped`. Where a batch does not fit into memory, fewer
-    of its rows are on a device at once. Same lesson, settings and seed: same weights to the bit on one machine.
+    or than the model can read, are left out and logged as `num_dropped`; `num_tokens` are those read in all epochs. Where a
+    batch does not fit into memory, fewer of its rows are on a device at once. Same lesson, settings and seed: same weights
+    to the bit on one machine.
     Processes that `recipe.training` asks for write to `logs`, or to the model's folder. Raises StageFailed when there is
     nothing to train on, when DPO's first loss is not ln 2 although `start` is `reference`, when the loss or the weights
     are not finite, when a guard of the recipe's stops it, and when a process ends; BadInput where this process is itself
@@ -95,7 +96,12 @@ def _rows(lesson: Lesson, models: Callable[[int], str], folder: Path, recipe: Re
         what = f"none of {num_records} {lesson.method} rows has at most {limit} tokens"
         todo = f"see {COUNTS_FILE} beside it for what was dropped" if num_records == 0 else "raise max_tokens"
         raise StageFailed(what if num_records else "the lesson is empty", f"training {folder.name}", todo)
-    log(num_rows=len(rows), num_dropped=num_records - len(rows), num_steps=shared.num_steps(len(rows), settings))
+    log(
+        num_rows=len(rows),
+        num_dropped=num_records - len(rows),
+        num_steps=shared.num_steps(len(rows), settings),
+        num_tokens=settings.epochs * sum(map(data.row_tokens, rows)),
+    )
     return rows
 
 

@@ -79,7 +79,8 @@ def golden(name: str, policy: Path, reference: Path) -> float:
             "cream": 0.3 * dpo_loss + 0.7 * turned,
             "irpo": dpo_loss + 0.7 * nll,
             "scpo": pair.weight * (dpo_loss + 0.5 * nll),
-            "sppo": (u - (pair.chosen_score - 0.5) / BETA) ** 2 + (v - (pair.rejected_score - 0.5) / BETA) ** 2,
+            "sppo": BETA**2
+            * ((u - (pair.chosen_score - 0.5) / BETA) ** 2 + (v - (pair.rejected_score - 0.5) / BETA) ** 2),
         }[name]
     return total / len(PAIRS)
 
