@@ -101,7 +101,7 @@ def load_recipe(recipe: Place | Recipe, set: Mapping[str, object] | None = None)
 def run(
     recipe: Place | Recipe, to: Place | None = None, set: Mapping[str, object] | None = None, quiet: bool = False
 ) -> Run:
-    """Runs a recipe from M0 to the last model, in `to`, else in runs/<name>; a run folder goes on where it stopped.
+    """Runs a recipe from M0 to the last model, in `to`, else in runs/NAME; a run folder goes on where it stopped.
 
     BadInput before anything is started, StageFailed where a stage could not finish.
     """
