@@ -19,7 +19,8 @@ from selfreward.errors import StageFailed
 from selfreward.guards import Alarm, judge_alarms, pair_alarms, response_alarms, sound
 from selfreward.judges import open_judge
 from selfreward.judges.votes import judgement_id
-from selfreward.pairing import Pairing, best_vs_worst, joined
+from selfreward.named import find
+from selfreward.pairing import PAIRINGS, Pairing, joined
 from selfreward.pairing.rewards import implicit_rewards
 from selfreward.progress import Log, Progress, QuietProgress
 from selfreward.prompts import Attempt, Filter, attempt, few_shot, prompt_of
@@ -212,10 +213,10 @@ class Round:
             responses, self._likelihoods(responses, policy), self._likelihoods(responses, base), name
         )
 
-    def best_vs_worst(self, judgements: Sequence[Judgement]) -> Pairing:
-        """One pair for each prompt, as the recipe's `pairs` say."""
+    def pair(self, judgements: Sequence[Judgement]) -> Pairing:
+        """The pairs that the recipe's `pairs` make of judgements: the best response to each prompt against the worst."""
         settings = self.recipe.pairs
-        return best_vs_worst(judgements, settings.min_margin, self.recipe.seed, settings.rho)
+        return find(settings.name, PAIRINGS, "pairs.name")(judgements, settings, self.recipe.seed)
 
     def ahead(self, pairing: Pairing) -> str:
         """Teaches the model of the round pairs aside, and gives the name under which the model that results can be asked."""

@@ -10,7 +10,7 @@ from selfreward import store
 from selfreward.errors import BadInput
 from selfreward.meta_judge import judgement_pairs
 from selfreward.named import find
-from selfreward.pairing import joined, positives
+from selfreward.pairing import PAIRINGS, joined, positives
 from selfreward.pairing.consistency import ANSWERS, most_vs_least_consistent
 from selfreward.pairing.over_time import past_vs_future
 from selfreward.pairing.people import human_pairs, person_vs_model
@@ -29,7 +29,7 @@ Strategy = Callable[[Round], Lesson]
 def self_rewarding(round: Round) -> Lesson:
     """Yuan et al. 2024, arXiv 2401.10020: the model's best response to each of its new prompts against its worst."""
     responses = round.sample(round.new_prompts())
-    return round.dpo_lesson(round.best_vs_worst(round.judge(responses)))
+    return round.dpo_lesson(round.pair(round.judge(responses)))
 
 
 def positives_only(round: Round) -> Lesson:
@@ -57,9 +57,7 @@ def spin(round: Round) -> Lesson:
 def meta_rewarding(round: Round) -> Lesson:
     """Meta-Rewarding, Wu et al. 2024, arXiv 2407.19594: the judge is taught as well, by its best judgements against its worst."""
     judgements = round.judge(round.sample(round.new_prompts()))
-    return round.dpo_lesson(
-        joined(round.best_vs_worst(judgements), judgement_pairs(round, judgements).pairs, "of_judgements")
-    )
+    return round.dpo_lesson(joined(round.pair(judgements), judgement_pairs(round, judgements).pairs, "of_judgements"))
 
 
 def consistency_regularised(round: Round) -> Lesson:
@@ -67,19 +65,19 @@ def consistency_regularised(round: Round) -> Lesson:
     responses = round.sample(round.new_prompts())
     rewards = round.implicit(responses, policy=round.k - 1, base=0)
     before = round.implicit(responses, policy=round.before, base=0)
-    return round.dpo_lesson(round.best_vs_worst(rewards), Loss(consistency=consistency(rewards, before)))
+    return round.dpo_lesson(round.pair(rewards), Loss(consistency=consistency(rewards, before)))
 
 
 def sppo(round: Round) -> Lesson:
     """SPPO, Wu et al. 2024, arXiv 2405.00675: log-ratios are drawn to each response's probability to win against its like."""
     judgements = round.judge(round.sample(round.new_prompts()))
-    return round.dpo_lesson(round.best_vs_worst(win_probabilities(judgements)), Loss(kind="sppo"))
+    return round.dpo_lesson(round.pair(win_probabilities(judgements)), Loss(kind="sppo"))
 
 
 def irpo(round: Round) -> Lesson:
     """IRPO, Pang et al. 2024, arXiv 2404.19733: best against worst, and the best is learnt by heart besides."""
     judgements = round.judge(round.sample(round.new_prompts()))
-    return round.dpo_lesson(round.best_vs_worst(judgements), Loss(nll=1.0))
+    return round.dpo_lesson(round.pair(judgements), Loss(nll=1.0))
 
 
 def self_consistency(round: Round) -> Lesson:
@@ -98,7 +96,7 @@ def dice(round: Round) -> Lesson:
     rewards = round.implicit(round.sample(round.new_prompts()), policy=round.k - 1, base=round.before)
     regular, penalty = length_regularised(rewards)
     round.log(length_penalty=penalty)
-    pairing = round.best_vs_worst(regular)
+    pairing = round.pair(regular)
     return round.dpo_lesson(joined(pairing, people.pairs[: len(pairing.pairs)], "from_people"))
 
 
@@ -106,7 +104,7 @@ def temporal(round: Round) -> Lesson:
     """Temporal Self-Rewarding, 2025, arXiv 2508.06026: the past may give the worst response, a model one step ahead the best."""
     prompts = round.new_prompts()
     present = round.sample(prompts)
-    ahead = round.ahead(round.best_vs_worst(round.judge(present)))
+    ahead = round.ahead(round.pair(round.judge(present)))
     past, future = round.sample(prompts, by=-1), round.sample(prompts, by=ahead)
     judgements = round.judge([*present, *past, *future])
     return round.dpo_lesson(past_vs_future(judgements, past, future, round.recipe.seed))
@@ -182,4 +180,5 @@ def check_strategy(recipe: Recipe) -> Strategy:
     for need in NEEDS.get(recipe.strategy, ()):
         need(recipe)
     find(recipe.pairs.answer, ANSWERS, "pairs.answer")
+    find(recipe.pairs.name, PAIRINGS, "pairs.name")
     return strategy

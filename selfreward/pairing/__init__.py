@@ -5,7 +5,19 @@ other numbers than votes are worth, `consistency` votes by agreement, `judging` 
 one step.
 """
 
+from collections.abc import Callable, Sequence
+
+from selfreward import recipe
 from selfreward.pairing.base import COUNTED, Pairing, joined, make_pair
 from selfreward.pairing.best_vs_worst import best_vs_worst, by_prompt, positives
+from selfreward.records import Judgement
 
-__all__ = ["COUNTED", "Pairing", "best_vs_worst", "by_prompt", "joined", "make_pair", "positives"]
+
+def _best_vs_worst(judgements: Sequence[Judgement], settings: recipe.Pairs, seed: int) -> Pairing:
+    return best_vs_worst(judgements, settings.min_margin, seed, settings.rho)
+
+
+# A pairing takes (judgements, the recipe's `pairs`, the run seed). One of a user's own is named as `package.module:function`.
+PAIRINGS: dict[str, Callable[[Sequence[Judgement], recipe.Pairs, int], Pairing]] = {"best_vs_worst": _best_vs_worst}
+
+__all__ = ["COUNTED", "PAIRINGS", "Pairing", "best_vs_worst", "by_prompt", "joined", "make_pair", "positives"]

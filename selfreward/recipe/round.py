@@ -98,6 +98,7 @@ class Judge(Section):
 class Pairs(Section):
     """Which pairs are made of the judgements. Section 2.3."""
 
+    name: str = cited("best_vs_worst", "2.3: the best response against the worst; or package.module:function")
     min_margin: NotNegative = cited(0.0, "2.3: any difference of the two scores will do; points")
     rho: Part = cited(
         0.0,
