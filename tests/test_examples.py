@@ -10,7 +10,7 @@ from selfreward.loop import check, run
 from selfreward.progress import QuietProgress
 from selfreward.recipe import load_recipe
 from selfreward.records import Judgement, Pair
-from selfreward.verify import verify
+from selfreward.verifying import verify
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
