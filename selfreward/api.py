@@ -92,7 +92,7 @@ def load_recipe(recipe: Place | Recipe, set: Mapping[str, object] | None = None)
 
     BadInput names every fault at once.
     """
-    overrides = [f"{key}={json.dumps(value)}" for key, value in (set or {}).items()]
+    overrides = [f"{key}={json.dumps(value, default=str)}" for key, value in (set or {}).items()]
     if isinstance(recipe, Recipe):
         return recipe_of(recipe.model_dump(), overrides, recipe.name)
     return read_recipe(os.fspath(recipe), overrides)

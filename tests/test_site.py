@@ -80,3 +80,7 @@ def test_a_page_that_is_missing_is_left_out_and_one_that_nobody_named_stands_at_
     kept = hook._without_missing(nav, {"index.md", "one.md", "three.md"})
     assert kept == ["index.md", {"Part": [{"One": "one.md"}]}]
     assert list(hook._named(kept)) == ["index.md", "one.md"]
+    hook.awaited.add("one-day.md")
+    text = "[This](docs/one-day.md), [that](docs/api.md#in-python), [those](https://x.org/one-day.md)."
+    relinked = "This, [that](api.md#in-python), [those](https://x.org/one-day.md)."
+    assert hook._relinked(text, "README.md", "index.md") == relinked

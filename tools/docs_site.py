@@ -25,7 +25,8 @@ AT_THE_TOP = {
     "CHANGELOG.md": "CHANGELOG.md",
 }
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".jinja": "jinja", ".json": "json"}
-LINK = re.compile(r"(\]\()([^)#\s]+)([^)]*\))")
+LINK = re.compile(r"\[([^\]]*)\]\(([^)#\s]+)([^)]*)\)")
+awaited: set[str] = set()  # pages of the navigation that are not there
 
 
 # The pages
@@ -34,6 +35,7 @@ LINK = re.compile(r"(\]\()([^)#\s]+)([^)]*\))")
 def on_config(config: MkDocsConfig) -> None:
     """Leaves out of the navigation what is not there, and puts what nobody named at its end."""
     there = {path.name for path in (ROOT / "docs").glob("*.md")} | {*AT_THE_TOP.values(), "settings.md"}
+    awaited.update(set(_named(config.nav or [])) - there)
     config.nav = _without_missing(config.nav or [], there)
     if more := sorted(there - set(_named(config.nav))):
         config.nav.append({"More": more})
@@ -112,13 +114,15 @@ def _page_of(path: str) -> str:
 
 
 def _relinked(markdown: str, path: str, page: str) -> str:
-    """A document whose links, written for where it lies, lead to pages of the site."""
+    """A document whose links, written for where it lies, lead to pages of the site; those to awaited pages are words."""
 
     def lead(match: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(path), match[2]))
+        if _page_of(target) in awaited:
+            return match[1]
         if "://" in match[2] or match[2].startswith("mailto:") or not (ROOT / target).exists():
             return match[0]
-        return f"{match[1]}{posixpath.relpath(_page_of(target), posixpath.dirname(page) or '.')}{match[3]}"
+        return f"[{match[1]}]({posixpath.relpath(_page_of(target), posixpath.dirname(page) or '.')}{match[3]})"
 
     return LINK.sub(lead, markdown)
 

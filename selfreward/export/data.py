@@ -37,7 +37,7 @@ class Table:
     name: str  # pairs-m2, judgements-m2, ift, eft
     record_type: type[Record]
     records: Sequence[Record]
-    template: str = ""  # of the judge, where the records are judgements
+    template: str | None = None  # with which the judge was asked, where the records are judgements of a model
 
 
 @dataclass
@@ -60,6 +60,9 @@ def export_data(source: Path, target: Path, whats: Sequence[str], format_name: s
     tables = [table for what in whats for table in _tables(run, name, what)]
     if not tables:
         raise BadInput(f"has no {' or '.join(whats)}", source, "the files of its rounds say what it has")
+    if format_name != PARQUET and any(table.record_type is Judgement and not table.template for table in tables):
+        what = "are those of a judge of your own, of which nobody knows what it was asked"
+        raise BadInput(what, f"judgements of {source}", f"take them whole: --format {PARQUET}")
     if target.exists():
         raise BadInput("is there already", target, "give a new folder")
     exported = Exported()
@@ -100,7 +103,8 @@ def _tables(run: RunFolder, name: str | None, what: str) -> Iterator[Table]:
         for k in range(2, recipe.rounds + 2):
             path = run.path / model_name(k) / file
             if name in (None, model_name(k)) and path.exists():
-                template = recipe.of_round(k).judge.template
+                judge = recipe.of_round(k).judge
+                template = judge.template if judge.name == "llm" else None
                 yield Table(f"{what}-{model_name(k)}", record_type, store.open_lines(path, record_type), template)
         return
     if name is not None:
@@ -130,7 +134,7 @@ def _rows(table: Table, form: Format, counts: Counter[str]) -> Iterator[Row]:
                 counts["pairs whose responses are cut after a step: a trainer will teach that they end there"] += 1
             yield form.pair(record)
         elif isinstance(record, Judgement):
-            yield from map(form.example, _judging(record, table.template, counts))
+            yield from map(form.example, _judging(record, table.template or "", counts))
         elif isinstance(record, Example):
             yield form.example(record)
 

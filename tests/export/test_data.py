@@ -109,6 +109,14 @@ def test_a_judgement_is_an_example_for_each_vote_in_words_and_the_others_are_cou
     assert all(note in card for note in notes)
 
 
+def test_judgements_of_ones_own_judge_go_whole_or_not_at_all(run: Path, tmp_path: Path) -> None:
+    recipe = Recipe.of({"name": "mine", "rounds": 3, "judge": {"name": "examples.judge:brief"}})
+    (run / "recipe.yaml").write_text(to_yaml(recipe))
+    result = CLI.invoke(app, ["export", str(run / "m2"), str(tmp_path / "out"), "--what", "judgements"])
+    assert (result.exit_code, "--format parquet" in result.stderr) == (2, True)
+    assert export_data(run / "m2", tmp_path / "out", ["judgements"], "parquet").rows == {"judgements-m2.parquet": 1}
+
+
 def test_pairs_that_are_cut_after_a_step_are_told(run: Path, tmp_path: Path) -> None:
     store.append(run / "m2" / "pairs.jsonl", [pair(7, whole=False)])
     exported = export_data(run / "m2", tmp_path / "out", ["pairs"], "trl")
