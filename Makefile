@@ -30,7 +30,8 @@ check: .venv/dev.stamp ## lint and types
 audit: .venv-audit/stamp ## look for known weaknesses of the tested packages; build/sbom.json lists them
 	mkdir -p build
 	.venv-audit/bin/cyclonedx-py requirements constraints.txt --output-reproducible -o build/sbom.json
-	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	.venv-audit/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip || \
+		{ echo "audit: a weakness is known, or nobody could be asked about a package: see above" >&2; exit 1; }
 
 docs: .venv/dev.stamp ## write the documents that are made from code
 	$(BIN)/selfreward recipes schema > docs/recipe.schema.json

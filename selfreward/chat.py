@@ -19,6 +19,7 @@ _PLACEHOLDER = "\ue000content\ue000"  # private-use characters: no template and 
 _CLOCK, _DATE = "strftime_now", "26 Jul 2024"
 _STOPPED_CLOCK = f"{{%- macro {_CLOCK}(format) -%}}{_DATE}{{%- endmacro -%}}"
 _CONTROL = re.compile(r"<\|\w+\|>")  # how the shipped templates, and most others, write control tokens
+_END_OF_THOUGHT = "</think>"  # templates of models that think aloud leave out of earlier turns what comes before it
 
 
 def load_tokenizer(folder: str | Path, trust_remote_code: bool = False) -> Any:
@@ -67,7 +68,7 @@ def turns(prompt: str, history: Sequence[tuple[str, str]] = ()) -> list[dict[str
 def encode_prompt(tokenizer: Any, prompt: str, history: Sequence[tuple[str, str]] = ()) -> list[int]:
     """Token ids of a chat whose last turn is a user's that says `prompt`, up to where the assistant starts to speak.
 
-    ValueError when the template does more to a text than trim it.
+    BadInput when the template does more to a text than trim it, or leave what an earlier answer thought aloud out.
     """
     messages = turns(prompt, history)
     frame = _rendered(tokenizer, [{**turn, "content": _PLACEHOLDER} for turn in messages]).split(_PLACEHOLDER)
@@ -137,14 +138,21 @@ def _contents(frame: Sequence[str], contents: Sequence[str], rendered: str) -> l
     found, place = [], len(frame[0])
     is_framed = len(frame) == len(contents) + 1 and rendered.startswith(frame[0])
     for content, after in zip(contents, frame[1:], strict=False):
-        forms = (content, content.strip(), content.lstrip(), content.rstrip())
-        form = next((form for form in forms if rendered.startswith(form + after, place)), None)
+        form = next((form for form in _forms(content) if rendered.startswith(form + after, place)), None)
         is_framed = is_framed and form is not None
         found.append(form or "")
         place += len(found[-1]) + len(after)
     if not is_framed or place != len(rendered):
-        raise ValueError("the chat template rewrites what is said; such a template cannot be used")
+        raise BadInput("the chat template rewrites what is said; such a template cannot be used")
     return found
+
+
+def _forms(content: str) -> list[str]:
+    """What a template may make of a text: the whole of it or what follows its thoughts, as it is or trimmed on any side,
+    of white space or of line breaks alone."""
+    kept = (content, content.rpartition(_END_OF_THOUGHT)[2])
+    trims = (str.strip, str.lstrip, str.rstrip)
+    return [form for text in kept for form in (text, *(trim(text, of) for of in (None, "\n") for trim in trims))]
 
 
 def _encode(tokenizer: Any, text: str) -> list[int]:

@@ -17,6 +17,12 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     return f"choose from: {', '.join(known)}" if known else "there is nothing to choose from"
 
 
+def few(names: Sequence[object], num: int = 5) -> str:
+    """The first names, and how many more there are: `'a', 'b' and 7 more`; long ones are cut."""
+    shown = ", ".join(f"{name!r:.40}" for name in names[:num])
+    return f"{shown} and {len(names) - num} more" if len(names) > num else shown
+
+
 def _sentence(what: str, where: str, todo: str) -> str:
     """`where: what; todo`, without the parts that are empty."""
     located = f"{where}: {what}" if where else what

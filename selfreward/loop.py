@@ -11,14 +11,13 @@ from selfreward import store
 from selfreward.chat import load_tokenizer
 from selfreward.engines import check_engine, find_engine
 from selfreward.errors import BadInput, StageFailed
-from selfreward.evaluation.evaluate import evaluate
+from selfreward.evaluation.evaluate import evaluate, rivals_of
 from selfreward.judges import open_judge
 from selfreward.judges.shown import begin_of, judge_prompt
 from selfreward.models import link_with_template, vocabulary_size
 from selfreward.progress import Progress
 from selfreward.recipe import RECIPE_FILE, Recipe
 from selfreward.records import Example, Lesson
-from selfreward.report import headline
 from selfreward.responses import ranked_responses
 from selfreward.round import Engines, Round, judge_into, opened
 from selfreward.seeds import Seeds, build_eft, load_seeds, write_seeds
@@ -29,6 +28,7 @@ from selfreward.tracking import check_trackers
 from selfreward.training.adapters import check_adapter
 from selfreward.training.processes import check_processes
 from selfreward.training.train import train
+from selfreward.weights import check_numbers
 
 
 def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
@@ -37,7 +37,7 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
     check_engines(recipe, folder)
     # Before the folder is a run: a mended recipe would be another one, and refused there.
     seeds = load_seeds(recipe, folder / store.SEED_FOLDER)
-    check_tokenizer(recipe, folder)
+    check_model(recipe, folder)
     with open_run(folder, recipe) as run_folder, opened(recipe.engine, run_folder.log) as engines:
         progress.log = run_folder.log
         write_seeds(seeds, run_folder.folder(store.SEED_FOLDER))
@@ -55,12 +55,8 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
             run_folder.seal(*(f"{model_name(k)}{beside}/{name}" for name in (store.LESSON_FILE, store.MODEL_FOLDER)))
 
         def measure(k: int) -> None:
-            rivals = {model_name(j) for j in (-1, 1, k - 1) if j != 0 and -1 <= j < k}
-            name = model_name(k)
-            is_new = not (run_folder.folder(name) / store.EVAL_FILE).exists()
-            found = evaluate(name, model(k), run_folder.folder(name), sorted(rivals), recipe, seeds, engines, progress)
-            if is_new:
-                run_folder.log(measured=name, k=max(k, 0), **headline(found))
+            name, before = model_name(k), [model_name(j) for j in (-1, *range(1, k)) if j < k]
+            evaluate(name, model(k), run_folder.folder(name), rivals_of(before), recipe, seeds, engines, progress)
             run_folder.seal(*(f"{name}/{file}" for file in store.EVAL_FILES))
 
         teach(-1, Lesson(method="sft", examples=tuple(seeds.ift), start=0))  # the SFT baseline, on IFT alone
@@ -133,8 +129,11 @@ def check(recipe: Recipe) -> None:
         check_strategy(one)
 
 
-def check_tokenizer(recipe: Recipe, folder: Path) -> None:
-    """BadInput where the tokenizer of M0 or its chat template cannot be used; not asked where the folder is a run already."""
+def check_model(recipe: Recipe, folder: Path) -> None:
+    """BadInput where the tokenizer of M0 or its chat template cannot be used, or its weights hold numbers that are none.
+
+    Not asked where the folder is a run already.
+    """
     if (folder / RECIPE_FILE).exists():
         return
     model = store.base_model(recipe, folder)
@@ -147,6 +146,7 @@ def check_tokenizer(recipe: Recipe, folder: Path) -> None:
     if embedded is not None and len(tokenizer) > embedded:
         what = f"its tokenizer has {len(tokenizer)} tokens, and its config.json embeddings for {embedded}"
         raise BadInput(what, recipe.model, "fetch or copy the model again, tokenizer and weights together")
+    check_numbers(model)
 
 
 def check_engines(recipe: Recipe, folder: Path) -> None:

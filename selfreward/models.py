@@ -95,6 +95,14 @@ def _snapshot(model: str, revision: str | None, with_code: bool) -> str:
         raise BadInput(f"cannot be fetched: {line}", where, "try again, or give a folder") from None
 
 
+def weight_files(folder: Path) -> list[Path]:
+    """The files from which a model's weights are loaded: one, or the shards that its index names."""
+    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if whole.is_file() or not index.is_file():
+        return [whole] if whole.is_file() else sorted(folder.glob("*.safetensors"))
+    return sorted(folder / str(shard) for shard in set(_settings(index).get("weight_map", {}).values()))
+
+
 def check_model_folder(path: Path) -> None:
     """BadInput where a folder lacks what a loader needs, or holds a part of it only."""
     if not path.is_dir():

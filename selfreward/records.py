@@ -51,6 +51,7 @@ class RankedSet(Record):
     id: str
     prompt: str
     responses: tuple[RankedResponse, ...]
+    category: str | None = Field(default=None, exclude_if=lambda name: name is None)  # of the prompt; left out if None
 
 
 class Response(Record):

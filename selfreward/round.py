@@ -22,7 +22,7 @@ from selfreward.judges.votes import judgement_id
 from selfreward.named import find
 from selfreward.pairing import PAIRINGS, Pairing, joined
 from selfreward.pairing.rewards import implicit_rewards
-from selfreward.progress import Log, Progress, QuietProgress
+from selfreward.progress import Log, Progress
 from selfreward.prompts import Attempt, Filter, attempt, few_shot, prompt_of
 from selfreward.recipe import EngineOptions, Judge, Recipe
 from selfreward.records import (
@@ -133,6 +133,7 @@ class Round:
         path = self.folder / store.ATTEMPTS_FILE
         done = settings.num if (self.folder / store.PROMPTS_FILE).exists() else 0
         with self.progress.stage(f"{self.folder.name} prompts", settings.num, done) as advance:
+            attempts = store.Filling(path, Attempt, self.progress)
             last = settings.num * ATTEMPTS_PER_PROMPT
             for first in range(0, last, ATTEMPTS_AT_ONCE):
                 examples = self._examples(range(first, min(first + ATTEMPTS_AT_ONCE, last)), [*earlier, *prompts])
@@ -143,7 +144,7 @@ class Round:
                     return attempt(engine, asked, settings.template, sampling, self.recipe.seed)
 
                 before = len(prompts)
-                for one in store.fill(path, Attempt, list(examples), str, write, ATTEMPTS_AT_ONCE, QuietProgress()):
+                for one in attempts.fill(list(examples), str, write):
                     if len(prompts) == settings.num:
                         filter_.counts["not_needed"] += 1
                     elif filter_.fate(one) == "accepted":

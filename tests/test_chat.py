@@ -146,6 +146,34 @@ def test_a_template_that_trims_some_turns_is_followed_and_one_that_rewrites_them
         chat.encode_prompt(word_level_tokenizer(forgets), "dog", [("cat", "dog cat")])
 
 
+FORGETS_THOUGHTS = (
+    "{% for m in messages %}<|{{ m['role'] }}|>"
+    "{{ m['content'].split('</think>')[-1].lstrip('\n') if m['role'] == 'assistant' else m['content'] }}<|end|>"
+    "{% endfor %}<|assistant|>"
+)
+
+
+@pytest.mark.parametrize(
+    "answer, kept",
+    [
+        ("<think>\nthe river\n</think>\n\na cat.", "a cat."),
+        ("<think>the</think>\n\n  the river\n", "  the river\n"),  # only line breaks are trimmed
+        ("a cat.", "a cat."),
+        ("<think>the river", "<think>the river"),  # it was cut while it thought
+        ("<think>the river</think>", ""),
+        ("<think>a</think>the</think> dog <|end|><|user|>", " dog <|end|><|user|>"),
+    ],
+)
+def test_a_template_that_leaves_thoughts_out_of_earlier_turns_is_followed(answer: str, kept: str) -> None:
+    tokenizer = build_tokenizer()
+    tokenizer.chat_template = FORGETS_THOUGHTS
+    ids = chat.encode_prompt(tokenizer, "the </think> dog", [("big", answer)])
+    assert ids == chat.encode_prompt(tokenizer, "the </think> dog", [("big", kept)])
+    turn = ["<|user|>", "<|end|>", "<|assistant|>", "<|end|>"]
+    assert control_ids(tokenizer, ids) == [*turn, *turn[:3]]
+    assert chat.decode(tokenizer, ids) == f"big{kept}the </think> dog"
+
+
 def test_f09_a_text_of_many_lines_survives_the_round_trip(tokenizer: Any) -> None:
     for text in ("a\nb\n\nthe last line", "a  dog \n", "naïve ünïcode 🐕\nend", "\n", "score: 5\n<b>&amp;</b>"):
         assert chat.decode(tokenizer, chat.encode_example(tokenizer, "the", text)[1]) == text

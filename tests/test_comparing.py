@@ -175,6 +175,17 @@ def test_runs_from_another_m0_are_no_seeds_of_one_recipe(tmp_path: Path) -> None
     assert len(compare(runs)["groups"]) == 2
 
 
+def test_judges_of_two_texts_under_one_name_are_refused_unless_forced(tmp_path: Path) -> None:
+    a, b = (make_run(tmp_path / f"a-{seed}", {"m2": [5, 4, 4]}, f"seed={seed}") for seed in (0, 1))
+    for run, text in ((a, "one"), (b, "one")):
+        store.write_json(run / store.STAMP_FILE, {"templates": {"judge": {"micro": text}}})
+    assert compare([a, b])["differs"] == []
+    store.write_json(b / store.STAMP_FILE, {"templates": {"judge": {"micro": "another"}}})
+    with pytest.raises(BadInput, match=r"text of judge.template: 'one' in .*, 'another' in"):
+        compare([a, b])
+    assert len(compare([a, b], force=True)["differs"]) == 1
+
+
 def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
     a = make_run(tmp_path / "a", {"m2": [5, 4, 4]})
     again = make_run(tmp_path / "again", {"m2": [5, 4, 4]}, "engine.batch_size=9")

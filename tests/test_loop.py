@@ -278,6 +278,9 @@ def test_a_run_on_peoples_data_goes_to_its_end_and_is_measured_against_people(
     for name in ("sft", "m1", "m2"):
         measured = store.read_json(folder / name / store.EVAL_FILE)
         assert set(measured["reward_modelling"]) == {"human"} and "capability" not in measured
+        answered = store.read(folder / name / store.EVAL_RESPONSES_FILE, Responses)
+        held_out = store.read(folder / "seed" / store.EVAL_SEED_FILE, RankedSet)
+        assert [line.samples[0].prompt for line in answered] == [one.prompt for one in held_out]
     for file, kind in ((store.IFT_FILE, Example), (store.RANKED_FILE, RankedSet), (store.EVAL_SEED_FILE, RankedSet)):
         ours, theirs = ({one.prompt for one in store.read(s / file, kind)} for s in (folder / "seed", seed))
         assert ours == theirs

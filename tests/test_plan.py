@@ -45,6 +45,15 @@ def test_the_stages_are_those_of_a_run_in_its_order() -> None:
     ]  # fmt: skip
 
 
+def test_models_of_a_run_on_peoples_data_answer_the_prompts_of_its_held_out_sets() -> None:
+    found = {
+        num: plan(Recipe.of({**load_recipe("paper").model_dump(), "evaluation": {"num_prompts": 256, "num_ranked_sets": num}}), GPU)
+        for num in (190, 300)
+    }  # fmt: skip
+    written = {num: stage(one, "m1 eval_responses")["written_tokens"] for num, one in found.items()}
+    assert written[300] / written[190] == pytest.approx(256 / 190)
+
+
 def test_without_an_eft_seed_nothing_is_judged_for_one() -> None:
     assert "seed eft_judgements" not in [one["name"] for one in plan(micro("seeds.num_eft_prompts=0"), SLOW)["stages"]]
 

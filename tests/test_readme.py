@@ -182,8 +182,45 @@ def test_f24_every_script_that_a_document_names_is_there_and_can_be_loaded(
     runpy.run_path(str(file), run_name="loaded")
 
 
+def prose(file: Path) -> str:
+    """A document without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", file.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(text: str) -> list[str]:
+    """The anchors that GitHub gives the headings of a document, a number behind those that stand before."""
+    found: list[str] = []
+    for heading in re.findall(r"^#+ +(.*?) *$", text, re.MULTILINE):
+        words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
+        anchor = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+        again = sum(one == anchor or re.fullmatch(rf"{re.escape(anchor)}-\d+", one) is not None for one in found)
+        found.append(f"{anchor}-{again}" if again else anchor)
+    return found
+
+
+def broken_links(file: Path) -> list[str]:
+    """The relative links of a document to files, or to headings of documents, that are not there."""
+    broken = []
+    links = re.findall(r"\]\(([^)\s]+)[^)]*\)", prose(file)) + re.findall(r'(?:src|href)="([^"]+)"', prose(file))
+    for link in links:
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = file.parent / path if path else file
+        if not target.exists() or (anchor and (target.suffix != ".md" or anchor not in anchors(prose(target)))):
+            broken.append(link)
+    return broken
+
+
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
-def test_every_link_of_a_document_leads_somewhere(file: Path) -> None:
-    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", file.read_text())
-    here = [link for link in links if "://" not in link and not link.startswith("mailto:")]
-    assert [link for link in here if not (file.parent / link).exists()] == []
+def test_every_link_of_a_document_leads_to_a_file_or_a_heading(file: Path) -> None:
+    assert broken_links(file) == []
+
+
+def test_a_link_to_a_file_or_a_heading_that_is_not_there_is_found(tmp_path: Path) -> None:
+    (tmp_path / "other.md").write_text("# AlpacaEval 2.0\n\n## Twice\n\n## Twice\n\n```\n# no heading\n```\n")
+    (tmp_path / "this.md").write_text(
+        "## `Here`, and so on\n[a](#here-and-so-on) [b](other.md#alpacaeval-20) [c](other.md#twice-1) [d](https://x.y/#z)\n"
+        "[e](#there) [f](none.md) [g](other.md#no-heading) [h](none.md#twice)\n```\n[i](code.md)\n```\n"
+    )
+    assert broken_links(tmp_path / "this.md") == ["#there", "none.md", "other.md#no-heading", "none.md#twice"]

@@ -11,7 +11,8 @@ from selfreward.models import resolve_model
 from selfreward.recipe import Recipe
 from selfreward.templates import render
 
-PACKAGE = Path(__file__).parents[1] / "selfreward"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "selfreward"
 UNPICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 RUNS = {"eval", "exec", "compile", "__import__"}
 CALLS = {
@@ -99,3 +100,9 @@ def test_a_model_that_is_a_pickle_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04.")
     with pytest.raises(BadInput, match=r"no \*\.safetensors"):
         resolve_model(str(tmp_path))
+
+
+def test_an_audit_that_could_ask_nobody_about_a_package_does_not_pass() -> None:
+    """Left to itself, pip-audit calls packages that its service does not know free of weaknesses."""
+    (line,) = [line for line in (ROOT / "Makefile").read_text().splitlines() if "bin/pip-audit " in line]
+    assert " --strict " in line

@@ -1,5 +1,8 @@
 """A run folder: what is appended stays, what is missing is made once, and a killed run owes at most one batch."""
 
+import ast
+import hashlib
+import itertools
 import json
 import logging
 import os
@@ -153,6 +156,42 @@ def test_what_was_finished_of_a_batch_that_fails_is_kept(tmp_path: Path) -> None
     found = fill(file, Prompt, list("abcdef"), lambda text: prompt(text).id, make, 4, QuietProgress())
     assert [record.text for record in found] == list("abcdef")
     assert asked == list("abcd") + list("cef")
+
+
+@settings(max_examples=40, deadline=None)
+@given(items=st.lists(TEXTS, min_size=1, max_size=12, unique=True), cuts=st.lists(st.integers(0, 12)), data=st.data())
+def test_a_file_that_is_filled_in_several_goes_is_the_one_filled_at_once_wherever_it_was_killed(
+    tmp_path_factory: pytest.TempPathFactory, items: list[str], cuts: list[int], data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("filling")
+    filled(folder / "whole.jsonl", items, batch=1)
+    content, path = (folder / "whole.jsonl").read_bytes(), folder / "goes.jsonl"
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    ends = [0, *sorted(cut for cut in cuts if cut < len(items)), len(items)]
+    filling = store.Filling(path, Prompt, QUIET)
+    for begin, end in itertools.pairwise(ends):
+        wanted = items[begin:end]
+        assert filling.fill(wanted + wanted[:1], lambda item: f"id-{item}", make) == make(wanted + wanted[:1])
+        assert filling.fill(wanted, lambda item: f"id-{item}", lambda _: pytest.fail("made twice")) == make(wanted)
+    assert path.read_bytes() == content
+
+
+def test_a_file_that_is_filled_in_several_goes_is_read_through_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read_lines = tmp_path / "m2" / "attempts.jsonl", list[bytes]()
+    filled(path, [str(n) for n in range(10)])
+    path.write_bytes(path.read_bytes()[:-3])
+    read_record = store.lines.read_record
+    monkeypatch.setattr(
+        store.lines, "read_record", lambda kind, line: read_lines.append(line) or read_record(kind, line)
+    )
+    logged: list[dict[str, Any]] = []
+    filling = store.Filling(path, Prompt, QuietProgress(log=lambda **values: logged.append(values)))
+    for first in range(0, 100, 5):
+        filling.fill([str(n) for n in range(first, first + 5)], lambda item: f"id-{item}", make)
+    assert len(read_lines) == 9
+    assert [values["torn"] for values in logged] == ["m2/attempts.jsonl"]
 
 
 def test_fill_refuses_records_it_did_not_ask_for(tmp_path: Path) -> None:
@@ -323,6 +362,30 @@ def test_a_folder_with_another_recipe_is_refused_and_says_what_differs(tmp_path:
     assert "sft" not in str(raised.value).replace(str(tmp_path), "")
 
 
+def test_a_run_whose_judge_template_was_edited_does_not_go_on_with_the_other_words(
+    tmp_path: Path, recipe: Recipe
+) -> None:
+    template = tmp_path / "mine.jinja"
+    template.write_text("Judge {{ prompt }} and {{ response }}.")
+    named = Recipe.of({**recipe.model_dump(), "judge": {"template": str(template)}})
+    for _ in range(2):
+        with open_run(tmp_path / "run", named) as run:
+            assert run.judge_text() == hashlib.sha256(template.read_bytes()).hexdigest()
+            assert {kind: list(of) for kind, of in run.template_hashes().items()} == {
+                "judge": [str(template)], "prompts": ["few_shot"], "pairwise": ["meta_judge"],
+            }  # fmt: skip
+    template.write_text("Judge {{ prompt }} and {{ response }} kindly.")
+    with (
+        pytest.raises(BadInput, match=r"the judge template .*mine.jinja has been edited"),
+        open_run(tmp_path / "run", named),
+    ):
+        pass
+    stamp = tmp_path / "run" / "stamp.json"
+    stamp.write_text(json.dumps({key: value for key, value in read_json(stamp).items() if key != "templates"}))
+    with open_run(tmp_path / "run", named) as run:  # a run from before stamps held hashes of templates
+        assert run.template_hashes() == {} and run.judge_text() is None
+
+
 def test_a_run_may_go_on_with_smaller_batches_and_another_plan(tmp_path: Path, recipe: Recipe) -> None:
     with open_run(tmp_path / "run", recipe):
         pass
@@ -444,3 +507,16 @@ def test_metrics_are_readable_after_a_kill_in_the_middle_of_a_line(tmp_path: Pat
     rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
     assert [row["loss"] for row in rows if "loss" in row] == [1, 2]
     assert [(row["torn"], row["bytes"]) for row in rows if "torn" in row] == [("metrics.jsonl", 15)]
+
+
+def test_the_time_of_day_is_written_down_and_waited_for_where_a_server_names_it_and_decides_nothing_else() -> None:
+    """A clock may jump: what is timed goes by time.monotonic."""
+    package = Path(store.__file__).parents[1]
+    asked = {
+        str(file.relative_to(package))
+        for file in package.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("time.time", "time.gmtime", "time.localtime", "datetime.now", "datetime.utcnow")
+    }
+    assert asked == {"store/run.py", "stamp.py", "engines/endpoint.py"}

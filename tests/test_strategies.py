@@ -156,6 +156,22 @@ def test_f05_the_few_shot_prompt_does_not_grow(new_round: Callable[..., Round]) 
     assert set(shown) == {8}
 
 
+def test_attempts_that_were_killed_at_any_byte_end_in_the_same_file(
+    new_round: Callable[..., Round], tmp_path: Path
+) -> None:
+    recipe = changed("prompts", num=25)
+    whole = new_round(recipe=recipe)
+    prompts = whole.new_prompts()
+    content = (whole.folder / store.ATTEMPTS_FILE).read_bytes()
+    assert content.count(b"\n") > 2 * round_module.ATTEMPTS_AT_ONCE
+    for place in (0, 1, len(content) // 3, 2 * len(content) // 3, len(content) - 1, len(content)):
+        round_ = new_round(recipe=recipe)
+        (round_.folder / store.PROMPTS_FILE).unlink()
+        (round_.folder / store.ATTEMPTS_FILE).write_bytes(content[:place])
+        assert round_.new_prompts() == prompts
+        assert (round_.folder / store.ATTEMPTS_FILE).read_bytes() == content
+
+
 def test_later_attempts_see_what_was_written_before(new_round: Callable[..., Round]) -> None:
     round_ = new_round(recipe=changed("prompts", shots_seed=0, shots_generated=8, num=25))
     written = {prompt.id for prompt in round_.new_prompts()}
@@ -460,6 +476,24 @@ def test_a_judge_that_always_says_five_is_warned_of_and_kept_with_the_run_until_
     (round_.folder / store.MODEL_FOLDER).mkdir()
     self_rewarding(new_round(says_five))
     assert capsys.readouterr().err == ""
+
+
+def test_a_model_that_repeats_itself_at_length_and_a_judge_that_cannot_be_read_give_alarms(
+    new_round: Callable[..., Round],
+) -> None:
+    def rambles(prompt: str) -> list[str]:
+        if prompt.startswith("Review"):
+            return ["I would rather not say."]
+        return ["a cat and " * 200] if "Task:" not in prompt else support_engines.said(prompt)
+
+    recipe = changed("responses", max_tokens=10_000)
+    round_, logged = new_round(rambles, recipe), list[dict[str, Any]]()
+    round_.progress = QuietProgress(log=lambda **scalars: logged.append(scalars))
+    assert self_rewarding(round_).pairs == ()
+    alarms = {line["guard"]: line["said"] for line in logged if "guard" in line}
+    assert list(alarms) == ["length", "duplicates", "readable", "pairs"]
+    assert alarms["duplicates"] == "75% of the responses repeat another to their prompt"
+    assert alarms["readable"] == "only 0% of the votes could be read"
 
 
 def test_a_guard_that_is_to_stop_the_run_does_so_each_time_and_keeps_what_was_judged(

@@ -1,42 +1,38 @@
 """`selfreward eval`: one command for each measurement of models; the work is in `selfreward.evaluation`."""
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
-from selfreward.cli import eval_judges, eval_people
-from selfreward.cli.common import AsJson, chosen_model, exit_codes, print_json, warn_of_code
+from selfreward.cli import eval_judges, eval_people, eval_run
+from selfreward.cli.common import AsJson, chosen_model, exit_codes, print_json
+from selfreward.cli.eval_options import By, Judge, Quiet, ReadFrom, Settings, Template, warn
 
-app = typer.Typer(help="Measure models: against one another and on public benchmarks.", no_args_is_help=True)
+
+class RunsAndCommands(typer.core.TyperGroup):
+    """`eval RUN` is `eval run RUN`, for a folder or whatever is written as a path; a command's name comes first."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is meant, and its arguments."""
+        is_path = args[0] not in self.commands and (os.sep in args[0] or Path(args[0]).is_dir())
+        return super().resolve_command(ctx, ["run", *args] if is_path else args)
+
+
+app = typer.Typer(
+    cls=RunsAndCommands,
+    help="Measure models. `selfreward eval RUN` measures a whole run; the commands do one thing each.",
+    no_args_is_help=True,
+)
 
 Side = Annotated[Path | None, typer.Argument(help="A model of a run, as runs/micro/m3, or a file of outputs.")]
-Judge = Annotated[
-    str | None, typer.Option(help="Who judges: a model as in a recipe, RUN/mK, the URL of a server, or `length`.")
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="A recipe's value for the judge, as engine.batch_size=8; repeatable."
-    ),
-]
-Template = Annotated[
-    str | None,
-    typer.Option(help="What the judge is asked: a pairwise template (forced_choice) or a .jinja file."),
-]
-ReadFrom = Annotated[
-    Literal["written", "probabilities"] | None,
-    typer.Option(
-        "--read",
-        help="Verdicts as written (head-to-head), or from the probabilities of 1 and 2 (alpaca).",
-    ),
-]
 To = Annotated[Path | None, typer.Option(help="The folder of the verdicts; else evals/<hash of who plays and judges>.")]
 Prompts = Annotated[
     Path | None, typer.Option(help="What models of runs are to answer; else the outputs' or held-out ones.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 Force = Annotated[bool, typer.Option("--force", help="Take figures of different judges together.")]
 
 
@@ -49,9 +45,7 @@ def head_to_head(
         typer.Option(help='Count these: a line {"id", "order": 0 or 1, "winner": 1, 2, 0 or null} for each verdict.'),
     ] = None,
     judge: Judge = None,
-    by: Annotated[
-        Literal["verdicts", "scores"], typer.Option(help="A verdict on the pair, or the higher of two scores.")
-    ] = "verdicts",
+    by: By = "verdicts",
     settings: Settings = None,
     template: Template = None,
     read: ReadFrom = None,
@@ -80,7 +74,7 @@ def head_to_head(
         who = pinned(judge, settings or [], by, template, read)
         sides = (model_1, model_2)
         folder, progress = open_match(sides, prompts, who, to), open_progress(quiet)
-        _warn(who, sides)
+        warn(who, sides)
         found = match(answers_of(sides, prompts, folder, progress), who, folder, progress)
         _print_head_to_head(found, as_json)
         typer.echo(f"match: {folder}", err=True)
@@ -153,7 +147,7 @@ def alpaca(
             )
             sides = (model, reference)
             folder, progress = open_match(sides, None, who, to), open_progress(quiet)
-            _warn(who, sides)
+            warn(who, sides)
             ours, theirs = answers_of(sides, None, folder, progress)
             annotations, reference = [annotate(ours, theirs, who, folder, progress)], None
             typer.echo(f"annotations: {annotations[0]}", err=True)
@@ -190,16 +184,6 @@ def _refuse(where: str, *others: object) -> None:
         from selfreward.errors import BadInput
 
         raise BadInput("is given with something that would have no effect", where, "give the one or the other")
-
-
-def _warn(judge: Any, sides: Sequence[Path]) -> None:
-    """Says aloud that code of models will run, of the judge's or of those that answer."""
-    from selfreward.evaluation.answers import is_model
-    from selfreward.store import RunFolder
-
-    recipes = [RunFolder(side.parent).recipe() for side in sides if is_model(side)]
-    for recipe in [*recipes, *([judge.recipe] if judge.recipe else [])]:
-        warn_of_code(recipe)
 
 
 def _print_head_to_head(found: dict[str, Any], as_json: bool) -> None:
@@ -265,7 +249,7 @@ def mt_bench(
 
         who = pinned(judge, settings or [], "grades", template)
         if side.suffix != ".jsonl":  # a mistyped file is told as one
-            _warn(who, [side])
+            warn(who, [side])
         found = measure(Job(questions, references, side), who, to, open_progress(quiet))
         _show(found, as_json, render_mt_bench)
 
@@ -304,6 +288,7 @@ def _show(found: Mapping[str, Any], as_json: bool, render: Callable[[Mapping[str
     render(found, Console())
 
 
+app.command("run")(eval_run.run)
 app.command("reward-model")(eval_judges.reward_model)
 app.command("judge")(eval_judges.judge)
 app.command("human-form")(eval_people.human_form)

@@ -13,6 +13,7 @@ from selfreward.errors import StageFailed
 from selfreward.text import whole
 
 T = TypeVar("T")
+Probs = tuple[float, ...] | None  # (candidates,) of an item; None: no room in the model's context
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,7 @@ class Engine(Protocol):
         """Tokens that the model's context leaves for an answer to each prompt, below 1 for none; None: not known."""
         ...
 
-    def score_tokens(
-        self, items: Sequence[tuple[str, str]], candidates: Sequence[str]
-    ) -> list[tuple[float, ...] | None]:
+    def score_tokens(self, items: Sequence[tuple[str, str]], candidates: Sequence[str]) -> list[Probs]:
         """Probability (items, candidates) of each candidate as the next token, of all tokens there are.
 
         An item is (prompt, what the assistant has said so far); a space before a candidate may belong to its token.
@@ -95,9 +94,12 @@ class Metered(Protocol):
 
 
 class Unanswered(StageFailed):
-    """An engine gave up on some requests: `answers` holds completions (requests, num_samples), None where there are none."""
+    """An engine gave up on some requests: `answers` holds completions (requests, num_samples), None where there are none.
 
-    def __init__(self, what: str, where: object, todo: str, answers: Sequence[list[Completion] | None]) -> None:
+    Raised by `score_tokens`, it holds its answers to the items, each in a tuple of its own, since they may be None.
+    """
+
+    def __init__(self, what: str, where: object, todo: str, answers: Sequence[Any]) -> None:
         super().__init__(what, where, todo)
         self.answers = answers
 
@@ -123,4 +125,25 @@ def ask(
         raise StageFailed(str(failed), made=made) from failed
     if len(answers) != len(requests):
         raise StageFailed(f"the engine answered {len(answers)} of {len(requests)} requests")
+    for request, answer in zip(requests, answers, strict=True):
+        if len(answer) != request.num_samples:
+            what = f"the engine gave {len(answer)} samples where {request.num_samples} were asked for"
+            raise StageFailed(what, f"request {request.id}")
     return [record(i, answer) for i, answer in enumerate(answers)]
+
+
+def ask_for_tokens(
+    engine: Engine,
+    items: Sequence[tuple[str, str]],
+    candidates: Sequence[str],
+    record_of: Callable[[int, Probs], T],  # takes an item's place and its probabilities
+) -> list[T]:
+    """What `record_of` makes of the candidates' probabilities after each item, in order; an engine that gives up as in `ask`."""
+    try:
+        found = engine.score_tokens(items, candidates)
+    except Unanswered as failed:
+        made = [record_of(i, answer[0]) for i, answer in enumerate(failed.answers) if answer is not None]
+        raise StageFailed(str(failed), made=made) from failed
+    if len(found) != len(items):
+        raise StageFailed(f"the engine answered {len(found)} of {len(items)} items")
+    return [record_of(i, probs) for i, probs in enumerate(found)]

@@ -1,8 +1,8 @@
 """An HTTP endpoint that takes JSON and gives JSON: how many requests at once, at what pace, what is tried again.
 
-Tried again are connections that fail, answers that take too long, 429 and 5xx, and answers that are no JSON, which is how a
-proxy hands on what it got half of; nothing else. The key comes from an environment variable and goes into one header; it is
-in no message, log or record.
+Tried again are connections that fail, answers that take too long, 429 and 5xx, answers that are no JSON, which is how a
+proxy hands on what it got half of, and what their reader takes for such; nothing else. The key comes from an environment
+variable and goes into one header; it is in no message, log or record.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ import httpx2
 
 from selfreward.errors import BadInput, StageFailed
 from selfreward.recipe import Server
+from selfreward.text import visible
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ LONGEST_BACKOFF_S = 60.0
 LONGEST_RETRY_AFTER_S = 900.0  # a server that asks for more is not waited for
 CONNECT_S = 10.0
 MOST_SHOWN = 300  # characters of a server's message
+HIDDEN = "***"  # in the place of the key
+LEAST_KEY = 16  # characters; what is shorter is made up for a server that wants none, and may be a word of its answers
 _MOVED = "give server.url the address that it moved to"
 ADVICE = {
     **dict.fromkeys((301, 302, 303, 307, 308), _MOVED),
@@ -47,7 +50,7 @@ class Rejected(Exception):
         self.status, self.code, self.message = status, code, message
 
 
-class _Passing(Exception):
+class Passing(Exception):
     """A fault that may pass; `todo` is what to do where it does not, if it says more than that."""
 
     def __init__(self, reason: str, wait_s: float | None = None, todo: str = "") -> None:
@@ -90,10 +93,10 @@ class Endpoint:
         """What each task returns, and the first failure. After it no request is begun; those under way may end."""
         return self._run(self._all(tasks))
 
-    async def post(self, path: str, body: dict[str, Any]) -> Any:
-        """The JSON of the answer. Rejected for a 4xx, StageFailed where trying again did not help either.
+    async def post(self, path: str, body: dict[str, Any], read: Callable[[Any], T]) -> T:
+        """What `read` makes of the JSON of the answer. Rejected for a 4xx, StageFailed where trying again did not help either.
 
-        A web page is not asked for again: the address is wrong.
+        `read` raises Passing for what may be better another time. A web page is not asked for again: the address is wrong.
         """
         tries = self.settings.retries + 1
         async with self._slots:
@@ -103,8 +106,8 @@ class Endpoint:
                 await self._pace()
                 self.counts["requests" if attempt == 0 else "retries"] += 1
                 try:
-                    return await self._asked_once(path, body)
-                except _Passing as fault:
+                    return read(await self._asked_once(path, body))
+                except Passing as fault:
                     last = fault
                 if gone := self._gone():
                     raise StageFailed(gone, self.url, "run again to go on")
@@ -119,11 +122,11 @@ class Endpoint:
         raise StageFailed(f"no answer in {tries} tries; the last: {last.reason}", self.url, "run again to go on")
 
     async def _asked_once(self, path: str, body: dict[str, Any]) -> Any:
-        """The JSON of the answer; _Passing for what may be better another time."""
+        """The JSON of the answer; Passing for what may be better another time."""
         try:
             response = await self._client.post(f"{self.url}{path}", json=body)
         except httpx2.RequestError as error:  # no connection, no end, a body that is not what its header says
-            raise _Passing(self._shown(f"{type(error).__name__} {error}")) from None
+            raise Passing(self._shown(f"{type(error).__name__} {error}")) from None
         if response.is_success:
             return self._json(response)
         reason = self._message(response)
@@ -131,7 +134,7 @@ class Endpoint:
             raise Rejected(response.status_code, _code(response), reason)
         if _code(response) == "insufficient_quota":
             raise StageFailed(f"429: {reason}", self.url, "the account is used up; run again to go on")
-        raise _Passing(f"{response.status_code}: {reason}", _retry_after_s(response))
+        raise Passing(f"{response.status_code}: {reason}", _retry_after_s(response))
 
     def failure(self, rejected: Rejected) -> StageFailed:
         """A 4xx as the end of a stage."""
@@ -182,7 +185,7 @@ class Endpoint:
         if start > now:
             await asyncio.sleep(start - now)
 
-    async def _back_off(self, attempt: int, fault: "_Passing") -> None:
+    async def _back_off(self, attempt: int, fault: "Passing") -> None:
         """A pause that grows, which a server can make longer but not shorter: some ask to be asked again in 0 seconds."""
         if fault.wait_s is not None:
             self._next_start = max(self._next_start, time.monotonic() + fault.wait_s)  # holds for every request
@@ -195,12 +198,13 @@ class Endpoint:
 
     def _json(self, response: httpx2.Response) -> Any:
         try:
-            return response.json()
+            answer = response.json()
+            return self._without_key(answer) if len(self._key or "") >= LEAST_KEY else answer
         except (ValueError, RecursionError):
             what = f"answered {response.status_code} with something other than JSON: {self._shown(response.text)!r}"
         if "html" in response.headers.get("Content-Type", "").lower():
             raise StageFailed(what, self.url, ADVICE[404])
-        raise _Passing(what, todo="check server.url")
+        raise Passing(what, todo="check server.url")
 
     def _message(self, response: httpx2.Response) -> str:
         """What the server says is wrong, in one line."""
@@ -219,8 +223,16 @@ class Endpoint:
     def _shown(self, text: str) -> str:
         """A short text of a server's, without the key that some of them repeat."""
         if self._key:
-            text = text.replace(self._key, "***")
-        return " ".join(text.split())[:MOST_SHOWN]
+            text = text.replace(self._key, HIDDEN)
+        return visible(" ".join(text.split()))[:MOST_SHOWN]
+
+    def _without_key(self, value: Any) -> Any:
+        """An answer whose texts hold no key: one that a server says again would become a record."""
+        if isinstance(value, dict):
+            return {key: self._without_key(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self._without_key(inner) for inner in value]
+        return value.replace(self._key or "", HIDDEN) if isinstance(value, str) else value
 
 
 def read_key(variable: str | None) -> str | None:
@@ -254,7 +266,8 @@ def check_reachable(url: str, key: str | None) -> None:
         raise BadInput(f"does not answer: {error}", url, "start the server, or mend server.url") from None
     if answer.status_code in (401, 403) or answer.is_redirect:
         place = f" and sends to {answer.headers.get('Location')}" if answer.is_redirect else ""
-        raise BadInput(f"answers {answer.status_code}{place}", url, ADVICE.get(answer.status_code, _MOVED))
+        said = f"answers {answer.status_code}{place}"
+        raise BadInput(said.replace(key, HIDDEN) if key else said, url, ADVICE.get(answer.status_code, _MOVED))
     if answer.is_success and "html" in answer.headers.get("Content-Type", "").lower():
         raise BadInput("answers with a web page", url, ADVICE[404])
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from selfreward import chat
-from selfreward.engines.base import Completion, Request, Sampling
+from selfreward.engines.base import Completion, Probs, Request, Sampling
 from selfreward.engines.decoding import CacheReader, Prefilled, Reader, left_pad, survivors
 from selfreward.engines.lean_llama import LeanLlama
 from selfreward.engines.sampling import draw, uniforms
@@ -81,9 +81,7 @@ class LocalEngine:
         return [self.context - len(chat.encode_prompt(self.tokenizer, prompt)) for prompt in prompts]
 
     @torch.inference_mode()
-    def score_tokens(
-        self, items: Sequence[tuple[str, str]], candidates: Sequence[str]
-    ) -> list[tuple[float, ...] | None]:
+    def score_tokens(self, items: Sequence[tuple[str, str]], candidates: Sequence[str]) -> list[Probs]:
         """See `Engine`."""
         asked: list[tuple[Ids, Ids]] = []  # what is read, the candidates' tokens
         for prompt, said in items:

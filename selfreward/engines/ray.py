@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from selfreward.engines.base import Completion, Request, Sampling, Unanswered
+from selfreward.engines.base import Completion, Probs, Request, Sampling, Unanswered
 from selfreward.engines.replicas import Died, Replicas
 from selfreward.errors import BadInput, StageFailed
 from selfreward.recipe import EngineOptions
@@ -54,11 +54,13 @@ class RayEngine:
         """See `Engine`."""
         return self._run("room", prompts)
 
-    def score_tokens(
-        self, items: Sequence[tuple[str, str]], candidates: Sequence[str]
-    ) -> list[tuple[float, ...] | None]:
-        """See `Engine`."""
-        return self._run("score_tokens", items, candidates)
+    def score_tokens(self, items: Sequence[tuple[str, str]], candidates: Sequence[str]) -> list[Probs]:
+        """See `Engine`. Unanswered as in `generate`; an item that does not fit then counts as one that was left."""
+        answers, failed = self._replicas.run("score_tokens", items, candidates)
+        if failed:
+            found = [None if probs is None else (probs,) for probs in answers]
+            raise Unanswered(str(failed), "", "", found) from failed
+        return answers
 
     def loglik(self, items: Sequence[tuple[str, str]]) -> list[float]:
         """See `Engine`."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
-from selfreward.engines.base import Completion, Request, Sampling
+from selfreward.engines.base import Completion, Probs, Request, Sampling
 
 Script = Mapping[str, Sequence[str]] | Callable[[str], Sequence[str]]
 
@@ -38,9 +38,7 @@ class ScriptedEngine:
         """See `Engine`."""
         return [None if self.context is None else self.context - len(prompt.split()) for prompt in prompts]
 
-    def score_tokens(
-        self, items: Sequence[tuple[str, str]], candidates: Sequence[str]
-    ) -> list[tuple[float, ...] | None]:
+    def score_tokens(self, items: Sequence[tuple[str, str]], candidates: Sequence[str]) -> list[Probs]:
         """See `Engine`; `token_probs` gets the prompt and what was said as one text."""
         self.calls.append("score_tokens")
         return [self._token_probs(prompt, said, candidates) for prompt, said in items]
@@ -56,7 +54,7 @@ class ScriptedEngine:
         """Remember that it was called."""
         self.closed = True
 
-    def _token_probs(self, prompt: str, said: str, candidates: Sequence[str]) -> tuple[float, ...] | None:
+    def _token_probs(self, prompt: str, said: str, candidates: Sequence[str]) -> Probs:
         (room,) = self.room([f"{prompt} {said}"])
         if room is not None and room < 1:
             return None

@@ -15,8 +15,8 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 
 from selfreward.chat import turns
-from selfreward.engines.base import Completion, Request, Sampling, Unanswered
-from selfreward.engines.endpoint import Endpoint, Rejected
+from selfreward.engines.base import Completion, Probs, Request, Sampling, Unanswered
+from selfreward.engines.endpoint import Endpoint, Passing, Rejected
 from selfreward.errors import BadInput, StageFailed
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class _Logprobs(BaseModel):
 
 
 class _Choice(BaseModel):
-    index: int = 0
+    index: int | None = None  # None: its place in the list
     message: _Message
     finish_reason: str | None
     logprobs: _Logprobs | None = None
@@ -111,20 +111,18 @@ class ServerEngine:
         """See `Engine`: a server tells it to nobody."""
         return [None] * len(prompts)
 
-    def score_tokens(
-        self, items: Sequence[tuple[str, str]], candidates: Sequence[str]
-    ) -> list[tuple[float, ...] | None]:
+    def score_tokens(self, items: Sequence[tuple[str, str]], candidates: Sequence[str]) -> list[Probs]:
         """See `Engine`. A candidate that is not among the 20 likeliest tokens has probability 0 here.
 
         What was said is sent as an unfinished turn of the assistant's, which vLLM and SGLang go on with and OpenAI
         refuses; the space at its end is left to the server, whose tokenizer may join it to the candidate or not.
-        StageFailed where the server gives no probabilities.
+        Unanswered as in `generate`, also where the server gives no probabilities.
         """
         tasks = [partial(self._score, prompt, said, candidates) for prompt, said in items]
         scores, failed = self.endpoint.run_all(tasks)
         if failed:
-            raise failed
-        return scores
+            raise Unanswered(str(failed), "", "", scores) from failed
+        return [score[0] if score else None for score in scores]
 
     def loglik(self, items: Sequence[tuple[str, str]]) -> list[float]:
         """No endpoint gives the likelihood of a given text: BadInput."""
@@ -246,10 +244,10 @@ class ServerEngine:
             raise StageFailed(what, self.endpoint.url, "serve the model with another server")
         # The tokens of several choices are counted together alone.
         num_tokens = answer.usage.completion_tokens if answer.usage and len(answer.choices) == 1 else None
-        return [self._completion(choice, num_tokens) for choice in sorted(answer.choices, key=lambda c: c.index)]
+        return [self._completion(choice, num_tokens) for choice in answer.choices]
 
-    async def _score(self, prompt: str, said: str, candidates: Sequence[str]) -> tuple[float, ...] | None:
-        """The candidates' probabilities as the next token; see `score_tokens`."""
+    async def _score(self, prompt: str, said: str, candidates: Sequence[str]) -> tuple[Probs]:
+        """The candidates' probabilities as the next token, in a tuple of their own; see `score_tokens`."""
         messages = turns(prompt)
         body: dict[str, Any] = {
             "temperature": 0,  # of the drawn token alone; probabilities are those at 1
@@ -269,7 +267,7 @@ class ServerEngine:
                 raise
             log.warning("a prompt does not fit the model's context: %s", rejected.message)
             self.counts["too_long"] += 1
-            return None
+            return (None,)
         logprobs = answer.choices[0].logprobs
         places = (logprobs and logprobs.content) or []
         if not places or not places[0].top_logprobs:
@@ -282,17 +280,11 @@ class ServerEngine:
         if len(places) > 1 and not places[0].token.strip():  # the space is a token of its own
             after = _probs(places[1])
             probs = [p + first.get("", 0.0) * after.get(c, 0.0) for p, c in zip(probs, candidates, strict=True)]
-        return tuple(probs)
+        return (tuple(probs),)
 
     async def _ask(self, body: dict[str, Any]) -> _Answer:
-        """One request for a chat completion, and what can be checked of every answer."""
-        values = await self.endpoint.post("/chat/completions", {"model": self.model, **body})
-        try:
-            answer = _Answer.model_validate(values)
-        except ValidationError as error:
-            fault = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in fault["loc"])
-            raise StageFailed(f"not a chat completion: {place}: {fault['msg']}", self.endpoint.url) from None
+        """One request for a chat completion, its choices in order, and what can be checked of every answer."""
+        answer = await self.endpoint.post("/chat/completions", {"model": self.model, **body}, self._read)
         if not _is_same_model(self.model, answer.model):
             what = f"was asked for the model {self.model!r}, and {answer.model!r} answered"
             raise StageFailed(what, self.endpoint.url, "serve the right one, or write its name there as server.model")
@@ -301,6 +293,21 @@ class ServerEngine:
             self.counts["prompt_tokens"] += answer.usage.prompt_tokens
             self.counts["completion_tokens"] += answer.usage.completion_tokens or 0
         return answer
+
+    def _read(self, values: Any) -> _Answer:
+        """JSON as a chat completion; Passing where a choice is missing among the others, or there twice."""
+        try:
+            answer = _Answer.model_validate(values)
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            place = ".".join(str(part) for part in fault["loc"])
+            raise StageFailed(f"not a chat completion: {place}: {fault['msg']}", self.endpoint.url) from None
+        by_index = {place if c.index is None else c.index: c for place, c in enumerate(answer.choices)}
+        num = len(answer.choices)
+        if by_index.keys() != set(range(num)):  # samples would be made up of one another, with nothing to show it
+            what = f"the indices of its {num} choices are not those from 0 to {num - 1}, each once"
+            raise Passing(what, todo="serve the model with another server")
+        return answer.model_copy(update={"choices": [by_index[index] for index in range(num)]})
 
     def _completion(self, choice: _Choice, num_tokens: int | None) -> Completion:
         message = choice.message

@@ -1,14 +1,13 @@
 """The vllm engine: starts `vllm serve` on a free port of this machine, then is a server engine.
 
-The server is a group of processes of its own that ends with `close`, and with this process unless that is killed outright,
-so that its memory returns before training. vLLM itself is never imported.
+The server is a group of processes of its own that ends with `close`, and with this process however that ends, so that its
+memory returns before training. vLLM itself is never imported.
 """
 
 import atexit
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 import httpx2
 
 from selfreward.engines.endpoint import Endpoint
+from selfreward.engines.group import end_group, end_with_this_process
 from selfreward.engines.server import ServerEngine
 from selfreward.errors import BadInput, StageFailed
 from selfreward.recipe import EngineOptions
@@ -26,7 +26,6 @@ from selfreward.recipe import EngineOptions
 POLL_S = 0.2
 POLL_ANSWER_S = 5.0
 STOP_S = 30.0  # for an orderly end; after it the processes are killed
-GONE_S = 10.0  # for the system to clear what was killed
 PORT_TRIES = 5  # another process may take the free port before the server does
 SHOWN_LINES = 15  # of the end of its log, where it fails
 _PORT_TAKEN = "address already in use"
@@ -38,6 +37,7 @@ class VllmServer:
     def __init__(self, model_folder: str | Path, options: EngineOptions) -> None:
         self.program = find_vllm()
         self.key = secrets.token_hex(16)  # others on this machine have no business with it
+        self._watcher: subprocess.Popen[bytes] | None = None
         atexit.register(self.close)
         try:
             for attempt in range(PORT_TRIES):
@@ -90,6 +90,7 @@ class VllmServer:
             env=environment,
             start_new_session=True,
         )
+        self._watcher = end_with_this_process(self._process.pid, STOP_S)
 
     def _is_healthy_within(self, seconds: float) -> bool:
         """Whether the server answers in time; False as soon as it has ended."""
@@ -111,18 +112,14 @@ class VllmServer:
         return "\n".join(f"  {line}" for line in lines[-SHOWN_LINES:]) or "  (it is empty)"
 
     def _stop(self) -> None:
-        """End the process group: asked first, then killed, then waited for."""
+        """End all its processes, and the one that would have seen to it."""
         if self._log.closed:
             return
-        group = self._process.pid
-        for signum, patience_s in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, GONE_S)):
-            deadline = time.monotonic() + patience_s
-            left = _signal_group(group, signum)
-            while left and time.monotonic() < deadline:
-                time.sleep(POLL_S / 4)
-                self._process.poll()  # a process that ended and was not asked how still counts
-                left = _signal_group(group, 0)
+        end_group(self._process.pid, STOP_S, self._process.poll)
         self._process.wait()
+        if self._watcher is not None:
+            self._watcher.kill()
+            self._watcher.communicate()
         self._log.close()
 
 
@@ -153,12 +150,3 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
-
-
-def _signal_group(group: int, signum: int) -> bool:
-    """Sends a signal to a process group, 0 asks alone; False where none of it is left."""
-    try:
-        os.killpg(group, signum)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True

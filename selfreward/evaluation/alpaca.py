@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import field_validator
 
-from selfreward.errors import BadInput
+from selfreward.errors import BadInput, few
 from selfreward.evaluation.given import Row, read_given
 from selfreward.evaluation.length_control import Difficulties, length_controlled, read_difficulties
 from selfreward.evaluation.verdicts import refuse_mixed
@@ -80,14 +80,18 @@ def read_outputs(path: Path) -> list[Output]:
 
 
 def check_same_instructions(ours: Iterable[str], theirs: Iterable[str], where: object, others: object) -> None:
-    """BadInput that says how many instructions `where` lacks of those of `others`, or has besides, and names the first."""
+    """BadInput that says how many instructions `where` lacks of those of `others`, or has besides, and names some."""
     mine, wanted = dict.fromkeys(ours), dict.fromkeys(theirs)
     lacks = [instruction for instruction in wanted if instruction not in mine]
     strange = [instruction for instruction in mine if instruction not in wanted]
     if lacks or strange:
-        what = f"lacks {len(lacks)} of the {len(wanted)} instructions of {others} and has {len(strange)} others"
+        what = f"lacks {len(lacks)} of the {len(wanted)} instructions of {others}{_named(lacks)}"
         todo = "give outputs to the same instructions"
-        raise BadInput(f"{what}, the first is {(lacks or strange)[0]!r:.60}", where, todo)
+        raise BadInput(f"{what} and has {len(strange)} others{_named(strange)}", where, todo)
+
+
+def _named(instructions: Sequence[str]) -> str:
+    return f" ({few(instructions)})" if instructions else ""
 
 
 def win_rate(preferences: Sequence[float | None]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from selfreward import store
 from selfreward.errors import BadInput
 from selfreward.evaluation.answers import Answers, answer, identity, read_instructions
 from selfreward.evaluation.match import meet
-from selfreward.evaluation.pinned import Pinned
+from selfreward.evaluation.pinned import EVALS, Pinned
 from selfreward.judges.pairwise import Meeting
 from selfreward.progress import Progress
 from selfreward.records import digest
@@ -47,10 +47,10 @@ def write_outputs(side: Path, prompts: Path, target: Path, progress: Progress) -
     if target.exists():
         raise BadInput("is there already", target, "give a new file")
     asked = read_instructions(prompts)
-    folder = Path("evals") / digest("outputs", identity(side), hashlib.sha256(prompts.read_bytes()).hexdigest())
+    folder = EVALS / digest("outputs", identity(side), hashlib.sha256(prompts.read_bytes()).hexdigest())
     answers = answer(side, asked, folder, progress)
     rows: list[dict[str, Any]] = [
-        {"instruction": text, "output": output, "generator": answers.name, "dataset": asked[text]}
+        {"instruction": text, "output": output, "generator": answers.name, "dataset": asked[text].category}
         for text, output in answers.texts.items()
     ]
     store.write_json(target, rows)
@@ -62,7 +62,7 @@ def _row(meeting: Meeting, model: Answers, reference: Answers, judge: Pinned) ->
         "instruction": meeting.prompt,
         "output_1": meeting.answer_2,
         "generator_1": reference.name,
-        "dataset": reference.categories.get(meeting.prompt),
+        "dataset": reference.kinds[meeting.prompt].category,
         "output_2": meeting.answer_1,
         "generator_2": model.name,
         "annotator": f"{judge.name} {digest(judge.pin)}",

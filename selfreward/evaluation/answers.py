@@ -4,6 +4,7 @@ Two sides are joined by the text of the instruction. A model of a run answers wi
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from selfreward.engines.base import Sampling
 from selfreward.errors import BadInput
 from selfreward.evaluation.alpaca import read_outputs
 from selfreward.evaluation.given import Row, read_given
+from selfreward.evaluation.kinds import Kind, kind_of
 from selfreward.progress import Progress
 from selfreward.recipe import RECIPE_FILE
-from selfreward.records import Prompt, digest
+from selfreward.records import Prompt, RankedSet, digest
 from selfreward.responses import Responses, sample
 from selfreward.round import opened
 from selfreward.stamp import weight_hashes
@@ -29,7 +31,7 @@ class Answers:
 
     name: str
     texts: dict[str, str]  # by instruction
-    categories: dict[str, str]  # by instruction, of those that have one
+    kinds: dict[str, Kind]  # by instruction
 
     @property
     def empty(self) -> int:
@@ -44,15 +46,15 @@ class Instruction(Row):
     category: str | None = Field(None, validation_alias=AliasChoices("category", "dataset"))
 
 
-def read_instructions(path: Path) -> dict[str, str | None]:
-    """Instruction -> its category; BadInput where one stands twice."""
+def read_instructions(path: Path) -> dict[str, Kind]:
+    """Instruction -> its kind; BadInput where one stands twice."""
     places: dict[str, str] = {}
-    found: dict[str, str | None] = {}
+    found: dict[str, Kind] = {}
     for place, row in read_given(path, Instruction):
         before = places.setdefault(row.text, place)
         if before != place:
             raise BadInput(f"this prompt stands twice, first at {before}: {row.text!r:.60}", place)
-        found[row.text] = row.category
+        found[row.text] = kind_of(row.text, row.category)
     return found
 
 
@@ -81,20 +83,38 @@ def read_side(side: Path) -> Answers:
     return Answers(
         outputs[0].generator or side.stem,
         {output.instruction: output.output for output in outputs},
-        {output.instruction: output.dataset for output in outputs if output.dataset},
+        {output.instruction: kind_of(output.instruction, output.dataset or None) for output in outputs},
     )
 
 
 def held_out(side: Path) -> Answers:
     """The answers that a model of a run gave to the run's held-out prompts; BadInput where there are none."""
-    path = _run_of(side).path / side.name / store.EVAL_RESPONSES_FILE
+    run = _run_of(side)
+    path = run.path / side.name / store.EVAL_RESPONSES_FILE
     if not path.is_file():
-        raise BadInput("has not answered held-out prompts", side, "give the prompts with --prompts")
-    lines = store.read(path, Responses)
-    return Answers(model_name(side), {line.samples[0].prompt: line.samples[0].text for line in lines}, {})
+        todo = f"a run's trained models answer them with: selfreward eval {side.parent}"
+        raise BadInput("has not answered held-out prompts", side, todo)
+    texts = {line.samples[0].prompt: line.samples[0].text for line in store.stream(path, Responses)}
+    return Answers(model_name(side), texts, kinds_of_run(run, texts))
 
 
-def answer(side: Path, prompts: dict[str, str | None], folder: Path, progress: Progress) -> Answers:
+def kinds_of_run(run: RunFolder, prompts: Iterable[str]) -> dict[str, Kind]:
+    """The kinds of prompts that a run held out."""
+    if run.recipe().seeds.is_micro:
+        from selfreward.evaluation import micro
+
+        return {prompt: micro.kind_of(prompt) or kind_of(prompt) for prompt in prompts}
+    path = run.path / store.SEED_FOLDER / store.EVAL_SEED_FILE
+    sets = {one.prompt: one for one in store.stream(path, RankedSet)} if path.is_file() else {}
+    return {prompt: _kind_of_set(sets[prompt]) if prompt in sets else kind_of(prompt) for prompt in prompts}
+
+
+def _kind_of_set(ranked: RankedSet) -> Kind:
+    best = min(ranked.responses, key=lambda response: response.rank)
+    return kind_of(ranked.prompt, ranked.category, best.text)
+
+
+def answer(side: Path, prompts: dict[str, Kind], folder: Path, progress: Progress) -> Answers:
     """What a model of a run answers to prompts, one answer each, kept in `folder` as answers-RUN-mK-HASH.jsonl."""
     run = _run_of(side)
     recipe, model = run.recipe(), run.model_path(side.name)
@@ -113,8 +133,7 @@ def answer(side: Path, prompts: dict[str, str | None], folder: Path, progress: P
             recipe.engine.batch_size,
             progress,
         )
-    categories = {text: category for text, category in prompts.items() if category}
-    return Answers(model_name(side), {line.samples[0].prompt: line.samples[0].text for line in lines}, categories)
+    return Answers(model_name(side), {line.samples[0].prompt: line.samples[0].text for line in lines}, prompts)
 
 
 def _run_of(side: Path) -> RunFolder:

@@ -17,7 +17,7 @@ from selfreward.evaluation.answers import Answers, held_out, is_model, read_side
 from selfreward.records import Record, digest, seed_of
 
 Side = Literal["a", "b"]
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is computed by a spreadsheet
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # a cell that begins so is computed by a spreadsheet
 
 
 class FormKey(Record):
@@ -76,8 +76,9 @@ def write_form(pairs: Sequence[BlindPair], key: FormKey, form: Path, key_file: P
     for file in (form, key_file):
         if file.exists():
             raise BadInput("is there already, and people may have answered it", file, "give another name")
+    made = makers[form.suffix](pairs)
     store.write_json(key_file, key.model_dump())
-    store.write_text(form, makers[form.suffix](pairs))
+    store.write_text(form, made)
 
 
 def _html(pairs: Sequence[BlindPair]) -> str:
@@ -94,7 +95,7 @@ def _html(pairs: Sequence[BlindPair]) -> str:
 def _csv(pairs: Sequence[BlindPair]) -> str:
     """The form as a table with an empty column `choice`; no text of a model becomes a formula."""
     text = io.StringIO()
-    table = csv.writer(text)
+    table = csv.writer(text, quoting=csv.QUOTE_ALL)  # elsewhere semicolons separate: one in a text begins no cell
     table.writerow(("pair", "prompt", "left", "right", "choice"))
     for pair in pairs:
         texts = (pair.prompt, pair.left, pair.right)

@@ -26,13 +26,13 @@ from selfreward.judges.votes import judgement_id, make_judgement
 from selfreward.models import CHAT_TEMPLATE_FILE
 from selfreward.progress import Progress
 from selfreward.recipe import Judge, Source
-from selfreward.records import Judgement, RankedSet, Response, digest
+from selfreward.records import Judgement, RankedSet, Response, Vote, digest
 from selfreward.responses import ranked_responses
 from selfreward.round import Engines, opened
 from selfreward.seeds.choosing import usable_sets
 from selfreward.seeds.reading import read
 from selfreward.stamp import weight_hashes
-from selfreward.templates import source
+from selfreward.templates import text_hash
 
 PIN_FILE = "pin.json"
 
@@ -192,7 +192,7 @@ class _Asked:
             "judge": self.model.name,  # it and the seed choose the random streams of the votes
             "seed": self.model.recipe.seed,
             "template": judge.template,
-            "template_sha256": hashlib.sha256(source("judge", judge.template).encode()).hexdigest(),
+            "template_sha256": text_hash("judge", judge.template),
             "read": judge.read,
             "begin": begin_of(judge) if judge.read == "direct" else None,
             "sampling": drawn if judge.read != "direct" else None,
@@ -236,24 +236,26 @@ class _Asked:
 
         def make(batch: list[Response]) -> list[Judgement]:
             asked = [
-                (judge_prompt(judge.template, response.prompt, response.text, words[response.id].cut), vote)
-                for response in batch
-                for vote in words[response.id].votes[: judge.votes]
-            ]
-            engine = self.engines.of(self.model.folder)
-            read = iter(expect(engine, [prompt for prompt, _ in asked], [vote for _, vote in asked]))
-            return [
-                make_judgement(
-                    response, [next(read) for _ in range(judge.votes)], self.model.name, cut=words[response.id].cut
+                (
+                    judge_prompt(judge.template, response.prompt, response.text, words[response.id].cut),
+                    words[response.id].votes[: judge.votes],
                 )
                 for response in batch
             ]
 
+            def judgement(place: int, votes: list[Vote]) -> Judgement:
+                return make_judgement(batch[place], votes, self.model.name, cut=words[batch[place].id].cut)
+
+            return expect(self.engines.of(self.model.folder), asked, judgement)
+
         return make
 
     def _own(self, judge: Judge) -> Iterator[tuple[int, Path]]:
-        """Number of votes and file of the run's own evaluation, where it asked in the same way."""
-        if self.model.run is not None and self.pin(judge) == self.pin(measured_judge(self.model.recipe)):
-            file = self.model.run / self.model.name / store.EVAL_JUDGEMENTS_FILE
+        """Number of votes and file of the run's own evaluation, where it asked in the same way and the same words."""
+        run = self.model.run
+        if run is not None and self.pin(judge) == self.pin(measured_judge(self.model.recipe)):
+            if store.RunFolder(run).judge_text() not in (None, text_hash("judge", judge.template)):
+                return
+            file = run / self.model.name / store.EVAL_JUDGEMENTS_FILE
             if file.is_file():
                 yield self.model.recipe.evaluation.votes, file

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-from selfreward.errors import BadInput
+from selfreward.errors import BadInput, few
 
 STRENGTHS = np.logspace(-4, 4, 10)  # weights of the loss against the penalty |a| + |b| + |c|, one chosen by folds
 NUM_FOLDS = 5
@@ -90,9 +90,7 @@ def length_controlled(
     """
     if difficulties and (unknown := [index for index in indices if index not in difficulties.of]):
         todo = "give the file of the same instructions, in their order"
-        raise BadInput(
-            f"{len(unknown)} instructions have no difficulty, the first is {unknown[0]}", "--difficulty", todo
-        )
+        raise BadInput(f"{len(unknown)} instructions have no difficulty: {few(unknown)}", "--difficulty", todo)
     deltas = np.array([reference - model for reference, model in lengths], float)
     spread = float(np.std(deltas, ddof=1)) if len(deltas) > 1 else 0.0
     gammas = [difficulties.of[index] for index in indices] if difficulties else [0.0] * len(indices)

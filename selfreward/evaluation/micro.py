@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from selfreward.evaluation.kinds import Kind, by_kind, words_class
 from selfreward.micro import oracle, people
 from selfreward.micro.tasks import Task, read_instruction
 from selfreward.recipe import Recipe
 from selfreward.records import Prompt, RankedResponse, RankedSet, Response, digest
-from selfreward.statistics import mean_ci
+from selfreward.statistics import head_to_head, mean_ci
+
+ASKED_WORDS = (3, 6)  # the greatest number of words in each class of asked lengths but the last
 
 
 def _mean(values: Sequence[float]) -> dict[str, Any]:
@@ -33,12 +36,37 @@ def task_of(instruction: str) -> Task:
     return task
 
 
+def kind_of(instruction: str) -> Kind | None:
+    """Family, number of constraints and asked length of a prompt of ours; None where it is none."""
+    task = read_instruction(instruction)
+    return None if task is None else Kind(task.family, str(task.complexity), _expected_length(task))
+
+
+def _expected_length(task: Task) -> str:
+    """The class of the words that are asked for; what is said around a list or a fact does not count."""
+    asked = {"order": len(task.words), "fact": 1}.get(task.family, task.count)
+    return "left open" if asked is None else words_class(asked, ASKED_WORDS)
+
+
 def scores(responses: Sequence[Response]) -> dict[str, list[float]]:
     """Points of the samples of each prompt, by prompt id."""
     points: dict[str, list[float]] = {}
     for response in responses:
         points.setdefault(response.prompt_id, []).append(float(oracle.score(task_of(response.prompt), response.text)))
     return points
+
+
+def meeting(ours: Sequence[Response], theirs: Sequence[Response]) -> dict[str, Any]:
+    """Wins, ties and losses by the oracle's points, every sample of one model against every one of the other; by kind too."""
+    mine, other = scores(ours), scores(theirs)
+    prompts = {response.prompt_id: response.prompt for response in ours}
+    kinds = [kind_of(prompt) or Kind() for prompt in prompts.values()]
+
+    def count(ids: Sequence[str]) -> dict[str, Any]:
+        return asdict(head_to_head([mine[id] for id in ids], [other[id] for id in ids]))
+
+    ids = list(prompts)
+    return {**count(ids), **by_kind(ids, kinds, count)}
 
 
 def capability(responses: Sequence[Response]) -> dict[str, Any]:

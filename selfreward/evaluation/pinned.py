@@ -3,7 +3,6 @@
 Figures made by different judges do not compare, so every result holds the pin, and a folder of verdicts belongs to one.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,8 +21,9 @@ from selfreward.records import digest
 from selfreward.round import judge_name
 from selfreward.stamp import weight_hashes
 from selfreward.store import RunFolder
-from selfreward.templates import Kind, render, source
+from selfreward.templates import Kind, render, text_hash
 
+EVALS = Path("evals")  # where the folders of evaluations are that nobody gave a place
 TEMPLATE = "forced_choice"
 LENGTH = "length"  # the judge that looks at nothing but length
 By = Literal["verdicts", "scores", "grades"]  # of a pair, of a response, of an answer in a chat
@@ -107,7 +107,7 @@ def _is_of_run(who: str) -> bool:
 
 
 def _words(kind: Kind, template: str) -> dict[str, str]:
-    return {"template": template, "template_sha256": hashlib.sha256(source(kind, template).encode()).hexdigest()}
+    return {"template": template, "template_sha256": text_hash(kind, template)}
 
 
 def open_folder(file: str, said: dict[str, Any], to: Path | None, **also: Any) -> Path:
@@ -115,7 +115,7 @@ def open_folder(file: str, said: dict[str, Any], to: Path | None, **also: Any) -
 
     BadInput where the folder holds something else, or an evaluation of which something else was said.
     """
-    folder = to or Path("evals") / digest(json.dumps(said))
+    folder = to or EVALS / digest(json.dumps(said))
     path = folder / file
     if path.exists():
         there = store.read_json(path)

@@ -7,19 +7,18 @@ enters no share.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import field_validator
 
 from selfreward.errors import BadInput
 from selfreward.evaluation.given import Row, read_given
+from selfreward.evaluation.kinds import PARTS, Kind, by_kind
 from selfreward.judges.pairwise import Order, Winner
 from selfreward.statistics import head_to_head, paired_bootstrap, prompt_means, wilson
-
-T = TypeVar("T")
 
 
 class Verdict(Row):
@@ -29,7 +28,14 @@ class Verdict(Row):
     order: Order
     winner: Winner | None  # None: the verdict could not be read
     category: str | None = None
+    complexity: str | None = None
+    expected_length: str | None = None
     judge: str | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What is said of the prompt."""
+        return Kind(self.category, self.complexity, self.expected_length)
 
     @field_validator("id", mode="before")
     @classmethod
@@ -45,20 +51,21 @@ class Verdict(Row):
 
 
 def read_verdicts(path: Path, force: bool = False) -> list[Verdict]:
-    """The verdicts in a file, one {"id", "order", "winner"} a line, with `category` and `judge` where they are known.
+    """The verdicts in a file, one {"id", "order", "winner"} a line, with the parts of a `Kind` and `judge` where they are known.
 
-    BadInput for a row that is no verdict, an order of a prompt that stands twice, a prompt of two categories, and, unless
+    BadInput for a row that is no verdict, an order of a prompt that stands twice, a prompt of two kinds, and, unless
     forced, for verdicts of several judges.
     """
     places: dict[tuple[str, int], str] = {}
-    categories: dict[str, str | None] = {}
+    kinds: dict[str, Kind] = {}
     verdicts = []
     for place, verdict in read_given(path, Verdict):
         before = places.setdefault((verdict.id, verdict.order), place)
         if before != place:
             raise BadInput(f"order {verdict.order} of {verdict.id} stands twice, first at {before}", place)
-        if categories.setdefault(verdict.id, verdict.category) != verdict.category:
-            raise BadInput(f"{verdict.id} has another category before", place)
+        known = kinds.setdefault(verdict.id, verdict.kind)
+        if other := [part for part in PARTS if getattr(known, part) != getattr(verdict, part)]:
+            raise BadInput(f"{verdict.id} has another {other[0]} before", place)
         verdicts.append(verdict)
     refuse_mixed("judges", (verdict.judge for verdict in verdicts), path, force)
     return verdicts
@@ -73,13 +80,22 @@ def refuse_mixed(what: str, found: Iterable[str | None], where: object, force: b
 
 
 def tally(verdicts: Sequence[Verdict], seed: int = 0) -> dict[str, Any]:
-    """`shares` of the prompts that verdicts in both orders decide, by category too where there are any.
+    """`shares` of the prompts that verdicts in both orders decide, by kind of prompt too where any is known.
 
-    Of the `missing` prompts, `unreadable` ones have verdicts in both orders and `one_order` ones do not. `disagree` are the
-    ties in which the verdicts differ. `position_bias` is how often the answer shown first was preferred, 0..1, 0.5 where the
-    place does not matter: the mean over prompts of each prompt's readable verdicts that name a winner, with Wilson's interval.
+    Of the `missing` prompts (`missing_ids`), `unreadable` ones have verdicts in both orders and `one_order` ones do not.
+    `disagree` are the ties in which the verdicts differ. `position_bias` is how often the answer shown first was preferred,
+    0..1, 0.5 where the place does not matter: the mean over prompts of each prompt's readable verdicts that name a winner,
+    with Wilson's interval.
     """
-    return with_categories(verdicts, [verdict.category for verdict in verdicts], lambda group: _tally(group, seed))
+    kinds = [verdict.kind for verdict in verdicts]
+    missing = [
+        id for id, group in _by_prompt(verdicts).items() if outcome([verdict.winner for verdict in group]) is None
+    ]
+    return {
+        **_tally(verdicts, seed),
+        "missing_ids": missing,
+        **by_kind(verdicts, kinds, lambda group: _tally(group, seed)),
+    }
 
 
 def shares(outcomes: Sequence[Winner | None], seed: int = 0) -> dict[str, Any]:
@@ -104,18 +120,6 @@ def shares(outcomes: Sequence[Winner | None], seed: int = 0) -> dict[str, Any]:
     }
 
 
-def with_categories(
-    items: Sequence[T], categories: Sequence[str | None], count: Callable[[Sequence[T]], dict[str, Any]]
-) -> dict[str, Any]:
-    """What `count` finds in all items, and under `by_category` in those of each, where there are any."""
-    groups: dict[str, list[T]] = {}
-    for item, category in zip(items, categories, strict=True):
-        if category is not None:
-            groups.setdefault(category, []).append(item)
-    found = count(items)
-    return {**found, "by_category": {name: count(groups[name]) for name in sorted(groups)}} if groups else found
-
-
 def outcome(winners: Sequence[Winner | None]) -> Winner | None:
     """Who wins a prompt by the verdicts of its orders; None where it is missing."""
     if len(winners) != 2 or None in winners:
@@ -123,10 +127,15 @@ def outcome(winners: Sequence[Winner | None]) -> Winner | None:
     return winners[0] if winners[0] == winners[1] else 0
 
 
-def _tally(verdicts: Sequence[Verdict], seed: int) -> dict[str, Any]:
+def _by_prompt(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
     prompts: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
         prompts.setdefault(verdict.id, []).append(verdict)
+    return prompts
+
+
+def _tally(verdicts: Sequence[Verdict], seed: int) -> dict[str, Any]:
+    prompts = _by_prompt(verdicts)
     winners = [[verdict.winner for verdict in group] for group in prompts.values()]
     return {
         **shares([outcome(pair) for pair in winners], seed),

@@ -5,38 +5,66 @@ of the probability, the judge was about to say something other than points, and 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from selfreward.engines.base import Engine
+from selfreward.engines.base import Engine, Probs, ask_for_tokens
 from selfreward.errors import BadInput, StageFailed
 from selfreward.judges.votes import before_points
 from selfreward.records import Vote
+
+T = TypeVar("T")
 
 POINTS = ("0", "1", "2", "3", "4", "5")
 LEAST_SHARE = 0.5  # of all probability
 
 
-def expect(engine: Engine, prompts: Sequence[str], votes: Sequence[Vote]) -> list[Vote]:
-    """Each vote with the mean of its points in place of those it drew; `prompts` are what each was an answer to.
+def expect(
+    engine: Engine,
+    asked: Sequence[tuple[str, Sequence[Vote]]],
+    record_of: Callable[[int, list[Vote]], T],  # takes a response's place and its votes
+) -> list[T]:
+    """What `record_of` makes of each response's votes, with the mean of its points in place of those that a vote drew.
 
-    A vote that has a fault keeps it: probabilities do not make words readable.
+    `asked` are (what the judge was asked, its votes) of each response. A vote that has a fault keeps it: probabilities do not
+    make words readable. Where the engine gives up, what it made of responses whose votes it had all read goes along in
+    `StageFailed.made`.
     """
-    asked = [
-        (prompt, before_points(vote.text)) for prompt, vote in zip(prompts, votes, strict=True) if vote.fault is None
-    ]
-    found = iter(_probs(engine, asked))
-    return [vote if vote.fault is not None else expected_vote(next(found), vote.text) for vote in votes]
+    places = [(i, j) for i, (_, votes) in enumerate(asked) for j, vote in enumerate(votes) if vote.fault is None]
 
+    def vote_at(place: int, probs: Probs) -> tuple[tuple[int, int], Vote]:
+        i, j = places[place]
+        return places[place], expected_vote(probs, asked[i][1][j].text)
 
-def expect_directly(engine: Engine, prompts: Sequence[str], begin: str) -> list[Vote]:
-    """One vote to a prompt without a justification, as the judge would go on after `begin`: its text is empty."""
-    return [expected_vote(probs, "") for probs in _probs(engine, [(prompt, begin) for prompt in prompts])]
-
-
-def _probs(engine: Engine, asked: Sequence[tuple[str, str]]) -> list[tuple[float, ...] | None]:
-    """Probabilities (items, 6) of the points; StageFailed where they are not one token each to the judge's tokenizer."""
+    failure: StageFailed | None = None
     try:
-        return engine.score_tokens(asked, POINTS)
+        read = dict(_probs(engine, [(asked[i][0], before_points(asked[i][1][j].text)) for i, j in places], vote_at))
+    except StageFailed as failed:
+        failure, read = failed, dict(failed.made)
+    left = {i for i, j in places if (i, j) not in read}
+    made = [
+        record_of(i, [read.get((i, j), vote) for j, vote in enumerate(votes)])
+        for i, (_, votes) in enumerate(asked)
+        if i not in left
+    ]
+    if failure:
+        raise StageFailed(str(failure), made=made) from failure
+    return made
+
+
+def expect_directly(
+    engine: Engine, prompts: Sequence[str], begin: str, record_of: Callable[[int, list[Vote]], T]
+) -> list[T]:
+    """As `expect`, of one vote to a prompt without a justification, as the judge would go on after `begin`: its text is empty."""
+    return _probs(
+        engine, [(prompt, begin) for prompt in prompts], lambda i, probs: record_of(i, [expected_vote(probs, "")])
+    )
+
+
+def _probs(engine: Engine, asked: Sequence[tuple[str, str]], record_of: Callable[[int, Probs], T]) -> list[T]:
+    """Of probabilities (items, 6) of the points; StageFailed where they are not one token each to the judge's tokenizer."""
+    try:
+        return ask_for_tokens(engine, asked, POINTS, record_of)
     except BadInput:
         raise
     except ValueError as error:

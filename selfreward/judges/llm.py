@@ -41,8 +41,10 @@ def judge(
 
     def drafts(places: Sequence[int]) -> list[_Draft]:
         if settings.read == "direct":
-            votes = expect_directly(engine, prompts(places), begin_of(settings))
-            return [_Draft(i, [vote], vote.fault == "too_long") for i, vote in zip(places, votes, strict=True)]
+            return expect_directly(
+                engine, prompts(places), begin_of(settings),
+                lambda asked, votes: _Draft(places[asked], votes, votes[0].fault == "too_long"),
+            )  # fmt: skip
         requests = [
             Request(responses[i].id, prompt, settings.votes, seed_of(seed, judge_name, responses[i].id))
             for i, prompt in zip(places, prompts(places), strict=True)
@@ -50,12 +52,8 @@ def judge(
         sampling = Sampling(settings.temperature, settings.top_p, settings.max_tokens)
         return ask(engine, requests, sampling, lambda asked, samples: _draft(places[asked], samples, settings))
 
-    def judgements(final: Sequence[_Draft]) -> list[Judgement]:
-        if settings.read == "expected":
-            final = _expected(engine, final, prompts([draft.place for draft in final]))
-        return [make_judgement(responses[d.place], d.votes, judge_name, settings.quorum, cuts[d.place]) for d in final]
-
     final: list[_Draft] = []
+    failure: StageFailed | None = None
     may_cut = settings.too_long == "truncate"
     try:
         for draft in drafts(range(len(responses))):
@@ -66,10 +64,21 @@ def judge(
         if any(cuts):
             final += drafts([place for place, cut in enumerate(cuts) if cut])
     except StageFailed as failed:
+        failure = failed
         # What ran out without having been cut may be asked again, so it is not the last word.
         final += [draft for draft in failed.made if cuts[draft.place] or not (may_cut and draft.ran_out)]
-        raise StageFailed(str(failed), made=judgements(final)) from failed
-    return judgements(sorted(final, key=lambda draft: draft.place))
+    final.sort(key=lambda draft: draft.place)
+    if settings.read == "expected":
+        try:
+            asked = zip(prompts([draft.place for draft in final]), [draft.votes for draft in final], strict=True)
+            drawn = final
+            final = expect(engine, list(asked), lambda i, votes: replace(drawn[i], votes=votes))
+        except StageFailed as failed:
+            failure, final = failure or failed, list(failed.made)
+    made = [make_judgement(responses[d.place], d.votes, judge_name, settings.quorum, cuts[d.place]) for d in final]
+    if failure:
+        raise StageFailed(str(failure), made=made) from failure
+    return made
 
 
 def _draft(place: int, samples: Sequence[Completion], settings: Judge) -> _Draft:
@@ -90,10 +99,3 @@ def _ran_out(completion: Completion, settings: Judge) -> bool:
     if completion.finished or completion.refused or completion.num_tokens is None:
         return False
     return completion.num_tokens < settings.max_tokens
-
-
-def _expected(engine: Engine, drafts: Sequence[_Draft], prompts: Sequence[str]) -> list[_Draft]:
-    """The drafts with expected points in place of drawn ones; all are read at once."""
-    asked = [prompt for draft, prompt in zip(drafts, prompts, strict=True) for _ in draft.votes]
-    read = iter(expect(engine, asked, [vote for draft in drafts for vote in draft.votes]))
-    return [replace(draft, votes=[next(read) for _ in draft.votes]) for draft in drafts]

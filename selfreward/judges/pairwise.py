@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from selfreward.engines.base import Completion, Engine, Request, Sampling, ask
+from selfreward.engines.base import Completion, Engine, Request, Sampling, ask, ask_for_tokens
 from selfreward.errors import BadInput, StageFailed
 from selfreward.records import Record, VoteFault, digest, seed_of
 from selfreward.templates import beginning, render
@@ -61,6 +61,9 @@ class Pair:
         return digest("meeting", self.prompt, self.answer_1, self.answer_2)
 
 
+Shown = tuple[Pair, Order]
+
+
 def compare(engine: Engine, pairs: Sequence[Pair], template: str, read: Read) -> list[Meeting]:
     """The meetings of pairs, in order. Answers that say the same are tied without being shown to the judge.
 
@@ -68,33 +71,36 @@ def compare(engine: Engine, pairs: Sequence[Pair], template: str, read: Read) ->
     """
     differ = [pair for pair in pairs if pair.answer_1 != pair.answer_2]
     shown = [(pair, order) for pair in differ for order in ORDERS]
-    prompts = [_prompt(template, pair, order) for pair, order in shown]
-    if read == "probabilities":
-        begin = begin_of(template)
-        try:
-            said = engine.score_tokens([(prompt, begin) for prompt in prompts], NUMBERS)
-        except ValueError as error:  # the numbers are not one token each
-            raise BadInput(
-                f"cannot be read from probabilities: {error}", template, "read verdicts as written"
-            ) from error
-        verdicts = [_weighed(probs, order) for probs, (_, order) in zip(said, shown, strict=True)]
-        return _meetings(pairs, dict(zip(shown, verdicts, strict=True)))
-    requests = [
-        Request(f"{pair.id}-{order}", prompt, 1, seed_of("verdict", pair.id, order))
-        for (pair, order), prompt in zip(shown, prompts, strict=True)
-    ]
-
-    def verdict(place: int, completions: list[Completion]) -> tuple[tuple[Pair, Order], PairVerdict]:
-        return shown[place], _written(completions[0], shown[place][1])
-
     try:
-        return _meetings(pairs, dict(ask(engine, requests, SAMPLING, verdict)))
+        found = dict(_verdicts(engine, shown, template, read))
     except StageFailed as failed:
         found = dict(failed.made)
         whole = [
             pair for pair in pairs if pair.answer_1 == pair.answer_2 or all((pair, order) in found for order in ORDERS)
         ]
         raise StageFailed(str(failed), made=_meetings(whole, found)) from failed
+    return _meetings(pairs, found)
+
+
+def _verdicts(engine: Engine, shown: Sequence[Shown], template: str, read: Read) -> list[tuple[Shown, PairVerdict]]:
+    """The judge's verdicts on what it is shown; StageFailed where the engine gives up, with those that were `made`."""
+    prompts = [_prompt(template, pair, order) for pair, order in shown]
+    if read == "probabilities":
+        begin = begin_of(template)
+        items = [(prompt, begin) for prompt in prompts]
+        try:
+            return ask_for_tokens(
+                engine, items, NUMBERS, lambda place, probs: (shown[place], _weighed(probs, shown[place][1]))
+            )
+        except ValueError as error:  # the numbers are not one token each
+            raise BadInput(
+                f"cannot be read from probabilities: {error}", template, "read verdicts as written"
+            ) from error
+    requests = [
+        Request(f"{pair.id}-{order}", prompt, 1, seed_of("verdict", pair.id, order))
+        for (pair, order), prompt in zip(shown, prompts, strict=True)
+    ]
+    return ask(engine, requests, SAMPLING, lambda place, said: (shown[place], _written(said[0], shown[place][1])))
 
 
 def compare_with(prefer: Callable[[Pair], Winner], pairs: Sequence[Pair]) -> list[Meeting]:

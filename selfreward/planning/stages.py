@@ -91,9 +91,8 @@ class Estimator:
         assumed, wanted = self.recipe.plan, self.recipe.evaluation
         ranked = wanted.num_ranked_sets * self.recipe.seeds.num_ranked_responses
         judged = self._judging(f"{name} eval_judgements", ranked, wanted.votes, self.recipe.judge.read)
-        if not self.recipe.seeds.is_micro:
-            return [judged]
-        size = (wanted.num_prompts, wanted.num_samples, 0, assumed.prompt_tokens, assumed.response_tokens)
+        held_out = wanted.num_prompts if self.recipe.seeds.is_micro else min(wanted.num_prompts, wanted.num_ranked_sets)
+        size = (held_out, wanted.num_samples, 0, assumed.prompt_tokens, assumed.response_tokens)
         return [self._generating(f"{name} eval_responses", *size), judged]
 
     def _judging(

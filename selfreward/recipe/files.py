@@ -1,6 +1,7 @@
 """Recipes as YAML: the shipped ones by name, files, run folders, and single values written over them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from selfreward.recipe.whole import Recipe
 
 _SHIPPED = Path(__file__).parents[1] / "recipes"
 RECIPE_FILE = "recipe.yaml"  # in a run folder
+MOST_VALUES = 10_000  # in a recipe; one with all its defaults written out has fewer than 200
 
 
 class _OneValuePerKey(yaml.SafeLoader):
@@ -27,12 +29,24 @@ class _OneValuePerKey(yaml.SafeLoader):
 def _yaml(text: str, where: object) -> Any:
     """The plain values that YAML says; BadInput with the line where it says nothing."""
     try:
-        return _OneValuePerKey(text).get_single_data()
+        values = _OneValuePerKey(text).get_single_data()
+        if sum(1 for _ in islice(_all_values(values), MOST_VALUES + 1)) > MOST_VALUES:
+            raise ValueError(f"it says more than {MOST_VALUES} values")
+        return values
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}" if mark else where
-        reason = " ".join(str(getattr(error, "problem", None) or error).split())
+        deep = "it is nested too deep, or within itself" if isinstance(error, RecursionError) else None
+        reason = deep or " ".join(str(getattr(error, "problem", None) or error).split())
         raise BadInput(f"not YAML: {reason}", place, "mend the file") from None
+
+
+def _all_values(value: Any) -> Iterator[Any]:
+    """A value and all within it. What stands there once under a name may be meant, by aliases of aliases, a billion times."""
+    yield value
+    if isinstance(value, Mapping | list):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _all_values(inner)
 
 
 def list_recipes() -> dict[str, str]:

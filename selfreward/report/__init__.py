@@ -1,6 +1,6 @@
-"""The report of a run: `tables` reads the run folder, `headline` one measurement, `render` prints tables. None needs torch."""
+"""The report of a run: `tables` reads the run folder, `render` prints what it found. Neither needs torch."""
 
 from selfreward.report.printing import render
-from selfreward.report.reading import headline, tables
+from selfreward.report.reading import tables
 
-__all__ = ["headline", "render", "tables"]
+__all__ = ["render", "tables"]

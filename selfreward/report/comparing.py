@@ -33,6 +33,7 @@ class _Run:
     path: Path
     recipe: Recipe
     weights: Any  # hashes of M0's; None where the run has no stamp
+    judge_text: str | None  # hash of the judge template's text; None where no stamp has it
     figures: dict[str, dict[str, Items]]  # figure, model
 
 
@@ -106,7 +107,7 @@ def _read(path: Path) -> _Run:
             for model, found in samples.items()
             if model != "sft" and "sft" in samples
         }
-    return _Run(path, recipe, weights, figures)
+    return _Run(path, recipe, weights, folder.judge_text(), figures)
 
 
 def _judges(path: Path, models: Sequence[str], recipe: Recipe) -> dict[str, Items]:
@@ -167,6 +168,8 @@ def _differ_in_seed_alone(one: _Run, other: _Run) -> bool:
 def _measured_differently(one: _Run, other: _Run) -> list[str]:
     """One line for each setting by which the figures of two runs are not of one kind."""
     ours, theirs = _measured_by(one.recipe), _measured_by(other.recipe)
+    if None not in (one.judge_text, other.judge_text):
+        ours["text of judge.template"], theirs["text of judge.template"] = one.judge_text, other.judge_text
     return [
         f"{name}: {ours[name]!r} in {one.path}, {theirs[name]!r} in {other.path}"
         for name in ours

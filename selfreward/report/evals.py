@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
+from selfreward.evaluation.kinds import PARTS
 from selfreward.report.cells import NOTHING, add_row, new_table, number, plain, widen
 from selfreward.report.paper_figures import ALPACA_EVAL, HEAD_TO_HEAD
 
@@ -20,10 +21,16 @@ def render_head_to_head(found: Mapping[str, Any], console: Console) -> None:
     net = None if paper[0] is None or paper[2] is None else paper[0] - paper[2]
     rows.append(("net", "", number(found["net"], 1), _interval(found["ci95"]), number(net, 1)))
     rows.append(("net, prompts resampled", "", number(found["net"], 1), _interval(found["bootstrap_ci95"]), ""))
-    for name, of in (found.get("by_category") or {}).items():
-        rows.append((f"net, {name}", str(of["n"]), number(of["net"], 1), _interval(of["ci95"]), ""))
     columns = ("prompts", "%", "95 % interval", "the paper's %")
     _show(console, f"{one} against {two}", columns if net is not None else columns[:3], rows)
+    kinds = [
+        (f"{part.replace('_', ' ')}: {name}", str(of["n"]), _shares([of[share] for share in ("win", "tie", "lose")]),
+         number(of["net"], 1), _interval(of["ci95"]))
+        for part in PARTS
+        for name, of in (found.get(f"by_{part}") or {}).items()
+    ]  # fmt: skip
+    if kinds:
+        _show(console, "By kind of prompt", ("prompts", "win / tie / lose %", "net", "95 % interval"), kinds)
     _say(console, *_notes(found))
 
 
@@ -59,10 +66,10 @@ def _shares(values: Sequence[float | None]) -> str:
 def _notes(found: Mapping[str, Any]) -> list[str]:
     """What else is to be known of a match, a line for each."""
     notes = [f"{found['n']} of {found['prompts']} prompts judged, {found['missing']} missing."]
+    if found.get("faults"):
+        notes.append(f"Could not be read: {', '.join(f'{count} {fault}' for fault, count in found['faults'].items())}.")
     if "position_bias" in found:
         notes[0] = f"{notes[0][:-1]}: {found['unreadable']} unreadable, {found['one_order']} judged in one order alone."
-        if found.get("faults"):
-            notes.append(f"Why: {', '.join(f'{count} {fault}' for fault, count in found['faults'].items())} verdicts.")
         notes.append(f"On {found['disagree']} of the ties the two orders disagree.")
         notes.append(
             f"The answer shown first was preferred in {_share(found['position_bias'])}; 50 if places did not matter."

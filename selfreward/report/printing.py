@@ -18,8 +18,8 @@ def render(tables: Mapping[str, Any], console: Console) -> None:
     widen(console)
     makers: tuple[Callable[[Mapping[str, Any]], list[Table]], ...] = (
         _summary,
-        _head_to_head,
-        _reward_modelling,
+        lambda tables: [head_to_head_table(tables["head_to_head"])],
+        reward_tables,
         _judge_health,
         _groups,
         _seeds,
@@ -83,10 +83,12 @@ def _judge_of(truth: str) -> str:
     return "people did" if truth == "human" else f"the {truth} does"
 
 
-def _head_to_head(tables: Mapping[str, Any]) -> list[Table]:
+def head_to_head_table(rows: Sequence[Mapping[str, Any]], judge: str = "") -> Table:
+    """A row for each pair of models, the paper's figures beside it; `judge` is named in the title."""
     columns = ("win", "tie", "lose", "net", "paper: win", "tie", "lose", "net")
-    table = new_table("Head to head, % of prompts (the paper's: Llama 2 70B, judged by GPT-4)", "models", columns)
-    for row in tables["head_to_head"]:
+    judged = f", judged by {judge}" if judge else ""
+    table = new_table(f"Head to head, % of prompts{judged} (the paper's: Llama 2 70B, by GPT-4)", "models", columns)
+    for row in rows:
         ours = [
             estimate({"value": row.get(name), "ci95": row.get(f"{name}_ci95")}, 1) for name in ("win", "tie", "lose")
         ]
@@ -95,10 +97,11 @@ def _head_to_head(tables: Mapping[str, Any]) -> list[Table]:
         theirs = [number(paper[name], 1) for name in ("win", "tie", "lose")] if paper else [NOTHING] * 3
         net_of_paper = number(paper["win"] - paper["lose"], 1) if paper else NOTHING
         add_row(table, f"{row['model']} v {row['against']}", *ours, net, *theirs, net_of_paper)
-    return [table]
+    return table
 
 
-def _reward_modelling(tables: Mapping[str, Any]) -> list[Table]:
+def reward_tables(tables: Mapping[str, Any]) -> list[Table]:
+    """A table for each truth that judgements were measured against, the paper's figures in it."""
     return [
         _reward_table(truth, policies, tables["models"], tables["paper_reward_modelling"])
         for truth, policies in tables["reward_modelling"].items()

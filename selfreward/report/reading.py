@@ -116,15 +116,6 @@ def _summary(model: str, evaluation: Mapping[str, Any]) -> Table:
     }
 
 
-def headline(evaluation: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a model's row in the summary, without their intervals; those that were not measured are left out."""
-    row = _summary("", evaluation)
-    numbers = {name: _mapping(row[name]).get("mean") for name in ("score", "perfect", "length_words")}
-    numbers["net_against_sft"] = _mapping(row["against_sft"]).get("net")
-    numbers["judge_pairwise_accuracy"] = _mapping(row["judge_pairwise_accuracy"]).get("value")
-    return {name: number for name, number in numbers.items() if number is not None}
-
-
 def _measures(capability: Mapping[str, Any]) -> Table:
     """What was measured over all prompts: everything with a mean."""
     return {name: value for name, value in capability.items() if isinstance(value, dict) and "mean" in value}

@@ -64,7 +64,7 @@ def usable_sets(found: Iterable[Example | RankedSet], max_chars: int) -> tuple[l
         elif len({response.rank for response in responses}) < 2:
             counts["all_tied"] += 1
         else:
-            sets.append(RankedSet(id=one.id, prompt=one.prompt, responses=tuple(responses)))
+            sets.append(one.model_copy(update={"responses": tuple(responses)}))
     return _distinct(sets, counts), counts
 
 

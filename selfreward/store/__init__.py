@@ -11,7 +11,7 @@ from selfreward.store.files import (
     write_text,
     writing,
 )
-from selfreward.store.filling import fill
+from selfreward.store.filling import Filling, fill
 from selfreward.store.lines import Lazy, Lines, open_lines, read, stream
 from selfreward.store.manifest import MANIFEST_FILE, Sealed, read_manifest, seal
 from selfreward.store.run import (
@@ -89,6 +89,7 @@ __all__ = [
     "SEED_FOLDER",
     "SELF_RANKED_FILE",
     "STAMP_FILE",
+    "Filling",
     "Lazy",
     "Lines",
     "RunFolder",

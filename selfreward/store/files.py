@@ -59,8 +59,8 @@ def _flush_folder(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replaces a file's content in one step: a reader sees the old file or the new one."""
-    _write(path, [text.encode()])
+    """Replaces a file's content in one step, with the text made `whole`: a reader sees the old file or the new one."""
+    _write(path, [whole(text).encode()])
 
 
 def _write(path: Path, parts: Iterable[bytes]) -> None:
@@ -123,7 +123,7 @@ def parsed(path: Path, parse: Callable[[bytes], T], kind: str) -> Iterator[tuple
                 if line.strip():
                     try:
                         yield begin, parse(line)
-                    except ValueError as error:  # pydantic's are too
+                    except (ValueError, RecursionError) as error:  # pydantic's are ValueErrors too
                         if not line.endswith(b"\n"):
                             return
                         todo = "mend or delete this line; a run makes again what is missing"
@@ -133,7 +133,7 @@ def parsed(path: Path, parse: Callable[[bytes], T], kind: str) -> Iterator[tuple
         raise BadInput(f"cannot be read: {error.strerror}", path) from None
 
 
-def _fault(error: ValueError) -> str:
+def _fault(error: Exception) -> str:
     """What is wrong with a line, in a few words."""
     if not isinstance(error, ValidationError):
         return str(error)

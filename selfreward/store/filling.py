@@ -1,8 +1,8 @@
-"""`fill`: makes only what a file does not hold yet, so that a killed run owes at most one batch."""
+"""`fill`, and `Filling` for several goes: make only what a file does not hold yet, so that a killed run owes at most one batch."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from selfreward.errors import StageFailed
 from selfreward.progress import Progress
@@ -31,29 +31,59 @@ def fill(
     and logged. In memory are a batch and 40 bytes of each item. StageFailed where `make` returns other ids than it was
     asked for.
     """
+    _mend(path, progress)
+    begins, place_of, missing = _missing(path, record_type, (hash(key(item)) for item in wanted), len(wanted))
+    with progress.stage(f"{path.parent.name} {path.stem}", len(begins), len(begins) - len(missing)) as advance:
+        for first in range(0, len(missing), batch):
+            places = [int(place) for place in missing[first : first + batch]]
+            begins[place_of[places]] = _make(path, [wanted[place] for place in places], key, make)
+            advance(len(places))
+    return Lines(path, record_type, begins[place_of])
+
+
+class Filling(Generic[R]):
+    """A file that is filled in several goes, since what is wanted next hangs on what was made before; it is read through once.
+
+    In memory are a hash and a number of each record.
+    """
+
+    def __init__(self, path: Path, record_type: type[R], progress: Progress) -> None:
+        self.path, self.record_type = path, record_type
+        _mend(path, progress)
+        held, begins = index(path, record_type)
+        self._begins: dict[int, int] = dict(zip(held.tolist(), begins.tolist(), strict=True))
+
+    def fill(self, wanted: Sequence[T], key: Callable[[T], str], make: Callable[[list[T]], list[R]]) -> Lines[R]:
+        """One record for each item, in that order; what the file does not hold is one batch. See `fill`."""
+        hashes = [hash(key(item)) for item in wanted]
+        missing = {h: item for h, item in zip(hashes, wanted, strict=True) if h not in self._begins}  # each id once
+        if missing:
+            begins = _make(self.path, list(missing.values()), key, make)
+            self._begins |= dict(zip(missing, begins, strict=True))
+        return Lines(self.path, self.record_type, [self._begins[hashed] for hashed in hashes])
+
+
+def _mend(path: Path, progress: Progress) -> None:
+    """Cuts a line off that a kill had torn, and logs it."""
     if path.exists():
         with writing(path):
             cut = mend(path)  # even where nothing is missing: a kill may have cost no more than the last line feed
         if cut and progress.log is not None:
             progress.log(torn=f"{path.parent.name}/{path.name}", bytes=cut)
-    begins, place_of, missing = _missing(path, record_type, (hash(key(item)) for item in wanted), len(wanted))
-    with progress.stage(f"{path.parent.name} {path.stem}", len(begins), len(begins) - len(missing)) as advance:
-        for first in range(0, len(missing), batch):
-            places = [int(place) for place in missing[first : first + batch]]
-            asked = {key(wanted[place]): place for place in places}
-            try:
-                made = {id_of(record): record for record in make([wanted[place] for place in places])}
-            except StageFailed as failed:
-                finished = {id_of(record): record for record in failed.made}
-                append(path, [finished[id] for id in asked if id in finished])
-                raise
-            if made.keys() != asked.keys():
-                raise StageFailed(
-                    f"records and items do not match: {', '.join(sorted(made.keys() ^ asked.keys())[:3])}", path
-                )
-            begins[place_of[places]] = append(path, [made[id] for id in asked])
-            advance(len(places))
-    return Lines(path, record_type, begins[place_of])
+
+
+def _make(path: Path, items: list[T], key: Callable[[T], str], make: Callable[[list[T]], list[R]]) -> list[int]:
+    """Makes the records of a batch and adds them to the file in the order of the items; returns where their lines begin."""
+    asked = [key(item) for item in items]
+    try:
+        made = {id_of(record): record for record in make(items)}
+    except StageFailed as failed:
+        finished = {id_of(record): record for record in failed.made}
+        append(path, [finished[id] for id in asked if id in finished])
+        raise
+    if made.keys() != set(asked):
+        raise StageFailed(f"records and items do not match: {', '.join(sorted(made.keys() ^ set(asked))[:3])}", path)
+    return append(path, [made[id] for id in asked])
 
 
 def _missing(path: Path, record_type: type[Record], wanted: Iterable[int], num: int) -> tuple[Any, Any, Any]:

@@ -16,7 +16,7 @@ from selfreward.records import digest
 from selfreward.stamp import stamp, weight_hashes
 from selfreward.store.files import append_row, read_json, saving, write_json, write_text, writing
 from selfreward.store.manifest import forget_missing, seal
-from selfreward.templates import source, template_names
+from selfreward.templates import Kind, source, template_names, text_hash
 from selfreward.tracking import tracking
 
 # In the run folder
@@ -138,6 +138,15 @@ class RunFolder:
             return str(self.path / BASE_FOLDER)
         return base_model(self.recipe(), self.path)
 
+    def template_hashes(self) -> dict[str, dict[str, str]]:
+        """Kind -> template -> SHA-256 of the text with which the run was started; empty where its stamp holds none."""
+        path = self.path / STAMP_FILE
+        return dict(read_json(path).get("templates") or {}) if path.is_file() else {}
+
+    def judge_text(self) -> str | None:
+        """SHA-256 of the template with which the run's models are measured as judges; None where its stamp holds none."""
+        return self.template_hashes().get("judge", {}).get(self.recipe().judge.template)
+
     def log(self, **scalars: Any) -> None:
         """Adds one line to the metrics, with the time; and one more where a kill had torn the last. Trackers get it too."""
         line = {"time": round(time.time(), 3), **scalars}
@@ -208,6 +217,26 @@ def _same_recipe(path: Path, recipe: Recipe) -> None:
         raise BadInput(what, path, f"give another folder with --to, or continue this run: selfreward run {path}")
 
 
+def _text_hashes(recipe: Recipe) -> dict[str, dict[str, str]]:
+    """As `RunFolder.template_hashes`, of the templates of all rounds as they are; BadInput where one is not there."""
+    rounds = [recipe, *(recipe.of_round(k) for k in range(2, recipe.rounds + 2))]
+    named: dict[Kind, set[str]] = {
+        "judge": {one.judge.template for one in rounds},
+        "prompts": {one.prompts.template for one in rounds},
+        "pairwise": {one.meta_judge.template for one in rounds},
+    }
+    return {kind: {name: text_hash(kind, name) for name in sorted(names)} for kind, names in named.items()}
+
+
+def _same_texts(path: Path, texts: dict[str, dict[str, str]]) -> None:
+    """BadInput where a template has another text than the run was started with: it would be half of one judge, half of another."""
+    for kind, stamped in RunFolder(path).template_hashes().items():
+        for name, text in stamped.items():
+            if texts.get(kind, {}).get(name) != text:
+                what = f"the {kind} template {name} has been edited since the run was started"
+                raise BadInput(what, path, "restore the text, or start another run with --to")
+
+
 def _attempts(path: Path) -> list[int]:
     """The numbers of a run's launches so far."""
     numbers = (entry.name.removeprefix("attempt_") for entry in (path / LOGS_FOLDER).glob("attempt_[0-9]*"))
@@ -257,7 +286,7 @@ def open_run(path: str | Path, recipe: Recipe, command: Sequence[str] | None = N
     run = RunFolder(path)
     _check_usable(run.path)
     model = base_model(recipe, run.path)
-    template = template_of(recipe, model)
+    template, texts = template_of(recipe, model), _text_hashes(recipe)
     try:
         run.path.mkdir(parents=True, exist_ok=True)
         (run.path / LOCK_FILE).touch()
@@ -267,10 +296,11 @@ def open_run(path: str | Path, recipe: Recipe, command: Sequence[str] | None = N
         launch = stamp(command)
         if (run.path / RECIPE_FILE).exists():
             _same_recipe(run.path, recipe)
+            _same_texts(run.path, texts)
         else:
             commit = Path(model).name if is_hub_name(recipe.model) else None
             made_of = {"model": recipe.model, "commit": commit, "weights": weight_hashes(model)}
-            write_json(run.path / STAMP_FILE, {**launch, **made_of})
+            write_json(run.path / STAMP_FILE, {**launch, **made_of, "templates": texts})
             write_text(run.path / RECIPE_FILE, to_yaml(recipe))
         if template is not None and not (run.path / BASE_FOLDER).exists():
             with saving(run.path / BASE_FOLDER) as unfinished:

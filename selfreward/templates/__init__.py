@@ -8,6 +8,7 @@ there. A template is named by its file, or is a .jinja file of the user's. Texts
 verbatim, and never read as a template.
 """
 
+import hashlib
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -69,6 +70,11 @@ def source(kind: Kind, template: str) -> str:
     except (OSError, ValueError) as error:  # not there, not text, no name that a file can have
         todo = f"give a text file or a shipped template: {', '.join(template_names(kind))}"
         raise BadInput(f"cannot be read as a template: {error}", template, todo) from error
+
+
+def text_hash(kind: Kind, template: str) -> str:
+    """SHA-256 of a template's text: one that is edited under its name asks something else. BadInput where there is none."""
+    return hashlib.sha256(source(kind, template).encode()).hexdigest()
 
 
 @lru_cache(maxsize=8)

@@ -37,6 +37,8 @@ def check_records(run: Path, recipe: Recipe) -> Iterator[Said]:
             yield from ((True, sentence) for sentence in check(folder))
         except BadInput as error:
             yield True, str(error)
+        except (AttributeError, TypeError, ValueError) as error:  # JSON of another shape
+            yield True, f"{folder.path}: a file of it holds what no run writes there: {error}"
         yield from ((False, sentence) for sentence in folder.torn)
 
 

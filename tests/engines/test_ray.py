@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from selfreward.engines import check_engine, ray
-from selfreward.engines.base import Request, Sampling
+from selfreward.engines.base import Request, Sampling, Unanswered
 from selfreward.engines.replicas import Died
 from selfreward.errors import BadInput, StageFailed
 from selfreward.recipe import EngineOptions
@@ -119,3 +119,15 @@ def test_a_machine_that_does_not_see_the_model_is_named(tmp_path: Path) -> None:
         worker.answer("room", [])
     error = pickle.loads(pickle.dumps(StageFailed("what", "where", "todo")))  # as it is on its way from the machine
     assert str(error) == "where: what; todo"
+
+
+def test_probabilities_that_replicas_gave_before_they_died_go_along() -> None:
+    class Dying:
+        def run(self, *_: Any) -> Any:
+            return [(0.5, 0.25), None], StageFailed("4 replicas died")
+
+    engine = ray.RayEngine.__new__(ray.RayEngine)
+    engine._replicas = Dying()  # type: ignore[assignment]
+    with pytest.raises(Unanswered, match="4 replicas died") as failed:
+        engine.score_tokens([("a", ""), ("b", "")], ["0", "1"])
+    assert failed.value.answers == [((0.5, 0.25),), None]

@@ -115,6 +115,39 @@ def test_more_choices_than_asked_for_are_a_fault(fake: FakeEndpoint, engine_of: 
         engine_of().generate(REQUESTS[:1], GREEDY)
 
 
+CHOICES = [{"index": i, "message": {"content": word}, "finish_reason": "stop"} for i, word in enumerate("abc")]
+A, B, C = CHOICES
+REPEATED = [[A, A, B], [A, B, B | {"index": 0}], [C], [A, C], [A, {**B, "index": -1}, C], [A, {**B, "index": None}, A]]
+
+
+@pytest.mark.parametrize("choices", REPEATED, ids=str)
+def test_choices_that_are_there_twice_or_missing_among_others_are_tried_again_and_then_given_up(
+    fake: FakeEndpoint, engine_of: Callable[..., ServerEngine], choices: list[Any]
+) -> None:
+    engine = engine_of(retries=1)
+    expected = engine.generate(REQUESTS[:1], WARM)
+    fault = (200, {}, {"model": "judge-1", "choices": choices})
+    fake.faults = [fault]
+    assert engine.generate(REQUESTS[:1], WARM) == expected
+    assert engine.usage()["retries"] == 1
+    fake.faults = [fault, fault]
+    with pytest.raises(
+        Unanswered, match=f"indices of its {len(choices)} choices are not those .*; serve the model"
+    ) as no:
+        engine.generate(REQUESTS[:1], WARM)
+    assert no.value.answers == [None]
+
+
+@pytest.mark.parametrize("choices", [[A, B, C], [C, A, B], [{**c, "index": None} for c in CHOICES]], ids=str)
+def test_choices_come_in_the_order_of_their_indices_or_where_they_have_none_in_that_of_their_list(
+    fake: FakeEndpoint, engine_of: Callable[..., ServerEngine], choices: list[Any]
+) -> None:
+    engine = engine_of()
+    engine.check_that_samples_differ()
+    fake.faults = [(200, {}, {"model": "judge-1", "choices": choices})]
+    assert [texts(samples) for samples in engine.generate(REQUESTS[:1], WARM)] == [["a", "b", "c"]]
+
+
 # The greedy trap
 
 
@@ -376,6 +409,20 @@ def test_a_request_that_fails_does_not_lose_the_answers_to_others(
     answers = raised.value.answers
     assert answers[4] is None
     assert [answer for answer in answers[:4]] == whole[:4]
+
+
+@pytest.mark.parametrize("fault", [(400, {}, {"error": {"message": "no"}}), (500, {}, "oh")], ids=str)
+def test_probabilities_that_fail_do_not_lose_those_of_others(
+    fake: FakeEndpoint, engine_of: Callable[..., ServerEngine], fault: Any
+) -> None:
+    fake.probs = {"3": 0.6, "4": 0.3}
+    fake.context = 50
+    items = [(prompt, "Score: ") for prompt in ("fish", "bad", "long " * 60, "fowl")]
+    fake.faults_by_prompt["bad"] = fault
+    with pytest.raises(Unanswered) as raised:
+        engine_of(concurrency=4, retries=0).score_tokens(items, ["3", "4"])
+    probs = pytest.approx((0.6, 0.3))
+    assert raised.value.answers in ([(probs,), None, (None,), (probs,)], [(probs,), None, (None,), None])
 
 
 def test_after_a_failure_no_further_request_is_begun(

@@ -133,6 +133,35 @@ def test_the_end_of_the_interpreter_ends_the_server(tmp_path: Path, monkeypatch:
     assert len(pids(file)) == 2 and not any(map(is_running, pids(file)))
 
 
+@pytest.mark.parametrize("fault", ["", "stubborn"])
+def test_a_kill_of_the_one_that_started_it_ends_the_server_with_all_its_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    file = put_vllm_on_path(tmp_path, monkeypatch, fault)
+    script = (
+        "import time\nfrom selfreward.engines import open_engine, vllm\nfrom selfreward.recipe import EngineOptions\n"
+        "vllm.STOP_S = 0.3\nengine = open_engine(EngineOptions(name='vllm'), 'm')\nprint('up', flush=True)\ntime.sleep(60)"
+    )
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, cwd=TESTS.parent, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "up\n"
+        assert len(pids(file)) == 2 and all(map(is_running, pids(file)))
+        process.kill()
+    deadline = time.monotonic() + 20
+    while any(map(is_running, pids(file))) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(is_running, pids(file)))
+
+
+def test_nobody_waits_any_longer_for_a_server_that_was_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_vllm_on_path(tmp_path, monkeypatch)
+    engine: Any = open_engine(options(), "m")
+    watcher = engine._server._watcher.pid
+    assert is_running(watcher)
+    engine.close()
+    assert not is_running(watcher)
+
+
 def test_ctrl_c_on_the_terminal_does_not_reach_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = put_vllm_on_path(tmp_path, monkeypatch)
     engine = open_engine(options(), "m")

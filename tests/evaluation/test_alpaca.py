@@ -221,7 +221,7 @@ def test_outputs_must_be_those_that_were_annotated(tmp_path: Path) -> None:
     assert run("--annotations", path, "--outputs", written(tmp_path, good, "o.json"))["avg_length"] == 4
     cases = {
         "lacks 1 of the 2 instructions": good[:1],
-        "has 1 others, the first is 'c'": [*good, {**good[0], "instruction": "c"}],
+        "has 1 others ('c')": [*good, {**good[0], "instruction": "c"}],
         "already, at": [*good, good[0]],
         "another output than the one annotated": [good[0], {**good[1], "output": "else"}],
         "2 generators": [good[0], {**good[1], "generator": "x"}],
@@ -243,7 +243,7 @@ def test_outputs_must_be_those_that_were_annotated(tmp_path: Path) -> None:
         ("index,instruction_difficulty\n0,high\n", ":2"),
         ("index,instruction_difficulty\n0,nan\n", ":2"),
         ("index,instruction_difficulty\n0.5,1\n", ":2"),
-        ("index,instruction_difficulty\n0,1\n", "39 instructions have no difficulty, the first is 1"),
+        ("index,instruction_difficulty\n0,1\n", "39 instructions have no difficulty: 1, 2, 3, 4, 5 and 34 more"),
     ],
 )
 def test_difficulties_that_do_not_fit_are_refused(text: str, said: str, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_prompts_that_cannot_be_used_are_named_in_one_line(tmp_path: Path, rows:
 def test_missing_and_double_responses_are_refused(tmp_path: Path) -> None:
     tasks = [task("p", NO_COMMA), task("q", NO_COMMA), task("r", NO_COMMA)]
     one, other = {"prompt": "q", "response": "a"}, {"prompt": "q", "response": "b"}
-    with pytest.raises(BadInput, match="2 of 3 prompts have no response, the first is that of key p"):
+    with pytest.raises(BadInput, match="2 of 3 prompts have no response, those of the keys 'p"):
         read_responses(write(tmp_path / "r.jsonl", one), tasks)
     with pytest.raises(BadInput, match=r"r.jsonl:2: a second response"):
         read_responses(write(tmp_path / "r.jsonl", one, other), tasks)

@@ -149,6 +149,11 @@ def test_what_a_runs_own_evaluation_asked_is_not_asked_again(run: Path, tmp_path
     before = len(Grader.asked)
     own = measured([run / "m1"], tmp_path / "cache")
     assert len(Grader.asked) == before and not Grader.opened
+    store.write_json(run / store.STAMP_FILE, {"templates": {"judge": {"additive": "edited since"}}})
+    measured([run / "m1"], tmp_path / "edited")
+    assert len(Grader.asked) == before + NUM_RESPONSES
+    (run / store.STAMP_FILE).unlink()
+    before += NUM_RESPONSES
     (run / "m1" / store.EVAL_JUDGEMENTS_FILE).unlink()
     assert measured([run / "m1"], tmp_path / "cache") == own
     assert len(Grader.asked) == before + NUM_RESPONSES

@@ -95,6 +95,17 @@ def test_a_folder_belongs_to_one_judge_and_one_pair(sides: tuple[str, str], here
     assert "something other" in refused("head-to-head", *sides, "--judge", "length", "--to", "full")
 
 
+def test_a_template_that_was_edited_is_another_judge(sides: tuple[str, str], here: Path) -> None:
+    words = "{{ prompt }}\n<answer-1>\n{{ first }}\n</answer-1>\n<answer-2>\n{{ second }}\n</answer-2>"
+    (here / "mine.jinja").write_text(words)
+    judged = (*sides, "--judge", "micro-m0", *TASTE, "--template", "mine.jinja")
+    play(*judged, "--to", "there")
+    (here / "mine.jinja").write_text(words + "\nWhich is better?")
+    assert "other judge" in refused("head-to-head", *judged, "--to", "there")
+    play(*judged, "--to", "elsewhere")
+    assert "2 judges" in refused("matches", "there", "elsewhere")
+
+
 def test_the_length_judge_is_a_control_without_a_model(sides: tuple[str, str]) -> None:
     found = play(*sides, "--judge", "length")
     assert (found["wins"], found["ties"], found["losses"]) == (2, 1, 1)
@@ -152,7 +163,7 @@ def test_sides_that_answered_different_prompts_do_not_meet(here: Path) -> None:
     ours = outputs(here / "a.json", {"q1": "x", "q2": "x"}, "a")
     theirs = outputs(here / "b.json", {"q1": "x"}, "b")
     said = refused("head-to-head", ours, theirs, "--judge", "length")
-    assert "b: lacks 1 of the 2 instructions of a and has 0 others, the first is 'q2'" in said
+    assert "b: lacks 1 of the 2 instructions of a ('q2') and has 0 others; give" in said
 
 
 def test_bad_sides_and_judges_are_refused_before_anything_is_asked(

@@ -227,7 +227,7 @@ CHOICE = {"index": 0, "turns": ["x", "y"]}
     ("rows", "said"),
     [
         ([], "holds no rows"),
-        ([{"question_id": 2, "choices": [CHOICE]}], "1 of 1 questions have no answer, the first is 1"),
+        ([{"question_id": 2, "choices": [CHOICE]}], "1 of 1 questions have no answer: 1"),
         ([{"question_id": 1, "choices": [{"turns": ["x"]}]}], "question 1 has 2 turns, its answer 1"),
         ([{"question_id": 1, "choices": [CHOICE, CHOICE]}], "a.jsonl:1: choices"),
         ([{"question_id": 1, "choices": [CHOICE]}] * 2, "a.jsonl:2: question 1 is answered again"),

@@ -48,6 +48,7 @@ def test_shares_are_of_the_prompts_with_two_readable_verdicts() -> None:
     assert (found["wins"], found["ties"], found["losses"], found["missing"]) == (2, 1, 1, 2)
     assert (found["win"], found["tie"], found["lose"], found["net"]) == (50, 25, 25, 25)
     assert (found["prompts"], found["n"], found["unreadable"], found["unreadable_verdicts"]) == (6, 4, 2, 2)
+    assert found["missing_ids"] == ["4", "5"]
     assert found["disagree"] == 1
     for share in ("win", "tie", "lose"):
         low, high = found[f"{share}_ci95"]

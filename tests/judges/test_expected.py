@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support_responses import responses
 
 from selfreward.engines import open_engine
-from selfreward.engines.base import Completion, Request, Sampling
+from selfreward.engines.base import Completion, Request, Sampling, Unanswered
 from selfreward.engines.scripted import ScriptedEngine
 from selfreward.errors import BadInput, StageFailed
 from selfreward.judges.expected import POINTS, expect, expect_directly, expected_vote
@@ -153,7 +153,7 @@ def test_f17_the_expectation_is_taken_behind_the_response_as_it_was_cut() -> Non
 def test_f01_probabilities_do_not_make_words_readable() -> None:
     engine = ScriptedEngine({}, token_probs=lambda *_: pytest.fail("nothing to ask"))
     faulty = [read_vote(text, finished=True) for text in ("Hm.", "Score: 9")]
-    assert expect(engine, ["a", "b"], faulty) == faulty
+    assert expect(engine, [("a", faulty[:1]), ("b", faulty[1:])], lambda _, votes: votes) == [[vote] for vote in faulty]
 
 
 def test_a_direct_judgement_is_one_vote_without_words_from_one_reading() -> None:
@@ -215,4 +215,60 @@ def test_a_tokenizer_without_tokens_for_points_ends_the_stage_in_one_line(read: 
     engine = Engine(lambda prompt: [""])
     vote = Vote(score=4, fault=None, text="Good.\nScore: 4")
     with pytest.raises(StageFailed, match=r"judge\.read: the judge's tokenizer has no tokens for points: '4' is"):
-        expect(engine, ["p"], [vote]) if read == "after words" else expect_directly(engine, ["p"], "Score: ")
+        if read == "after words":
+            expect(engine, [("p", [vote])], lambda _, votes: votes)
+        else:
+            expect_directly(engine, ["p"], "Score: ", lambda _, votes: votes)
+
+
+# An engine that gives up loses no response that it has read.
+
+
+class Fragile(ScriptedEngine):
+    """Gives up on some of the items whose probabilities it is asked for, by their place among all of them."""
+
+    def __init__(self, lost: set[int]) -> None:
+        super().__init__(lambda _: ["Good. Score: 5", "Bad. Score: 1", "Hm."], token_probs=lambda *_: SURE_OF_4)
+        self.lost = lost
+
+    def score_tokens(self, items: Any, candidates: Any) -> Any:
+        found = super().score_tokens(items, candidates)
+        answers = [None if i in self.lost else (probs,) for i, probs in enumerate(found)]
+        if None in answers:
+            raise Unanswered("it hung up", "http://x", "run again", answers)
+        return found
+
+
+@pytest.mark.parametrize("read", ["expected", "direct"])
+@given(lost=st.sets(st.integers(0, 11), max_size=6))
+def test_what_was_read_of_a_batch_outlives_an_engine_that_gives_up_on_others(read: str, lost: set[int]) -> None:
+    texts = ["Cod.", "Carp.", "Eel.", "Ray."]
+    whole = judged(Fragile(set()), read, *texts)
+    num = 1 if read == "direct" else 2  # of three votes one is unreadable, and not asked for
+    lost = {place for place in lost if place < len(texts) * num}
+    if not lost:
+        assert judged(Fragile(lost), read, *texts) == whole
+        return
+    with pytest.raises(StageFailed, match="it hung up; run again") as failed:
+        judged(Fragile(lost), read, *texts)
+    spoiled = {place // num for place in lost}
+    assert failed.value.made == [judgement for i, judgement in enumerate(whole) if i not in spoiled]
+
+
+def test_an_item_without_room_that_was_answered_is_kept_as_such() -> None:
+    class Full(ScriptedEngine):
+        def score_tokens(self, items: Any, candidates: Any) -> Any:
+            raise Unanswered("it hung up", "", "", [(None,), None, (SURE_OF_4,)])
+
+    with pytest.raises(StageFailed) as failed:
+        judged(Full({}), "direct", "Cod.", "Carp.", "Eel.")
+    assert [(one.response, one.votes[0].fault) for one in failed.value.made] == [("Cod.", "too_long"), ("Eel.", None)]
+
+
+def test_an_engine_that_answers_fewer_items_than_it_was_asked_for_is_refused() -> None:
+    class Few(ScriptedEngine):
+        def score_tokens(self, items: Any, candidates: Any) -> Any:
+            return super().score_tokens(items, candidates)[1:]
+
+    with pytest.raises(StageFailed, match="the engine answered 1 of 2 items"):
+        judged(Few({}), "direct", "Cod.", "Carp.")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -145,6 +146,18 @@ def test_pairs_that_were_judged_in_both_orders_outlive_a_failing_engine() -> Non
     pairs = [Pair("Q", "good", "bad"), Pair("Q", "bad", "good"), Pair("Q", "same", "same")]
     with pytest.raises(StageFailed) as failed:
         compare(Failing(verdict), pairs, TEMPLATE, "written")
+    assert [meeting.id for meeting in failed.value.made] == [pairs[0].id, pairs[2].id]
+
+
+def test_pairs_that_were_weighed_in_both_orders_outlive_a_failing_engine() -> None:
+    class Failing(ScriptedEngine):
+        def score_tokens(self, items: Any, candidates: Any) -> Any:
+            answers = super().score_tokens(items, candidates)
+            raise Unanswered("gave up", "", "", [*[(answer,) for answer in answers[:3]], None])
+
+    pairs = [Pair("Q", "good", "bad"), Pair("Q", "bad", "good"), Pair("Q", "same", "same")]
+    with pytest.raises(StageFailed, match="gave up") as failed:
+        compare(Failing({}, lambda *_: (0.75, 0.25)), pairs, TEMPLATE, "probabilities")
     assert [meeting.id for meeting in failed.value.made] == [pairs[0].id, pairs[2].id]
 
 

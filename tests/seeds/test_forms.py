@@ -143,6 +143,15 @@ def test_a_row_of_wrong_fields_or_types_is_refused(form: str, row: dict[str, Any
     assert fault(form, row)
 
 
+def test_a_ranked_set_may_name_the_category_of_its_prompt() -> None:
+    row = {"prompt": "x", "responses": [{"text": "y", "rank": 0}]}
+    for category, name in (({}, None), ({"category": "maths"}, "maths"), ({"category": 7}, "7")):
+        checked = FORMS["ranked"].row.model_validate(row | category)
+        (found,) = FORMS["ranked"].read([checked], "en")
+        assert isinstance(found, RankedSet) and found.category == name
+    assert "category" in fault("ranked", row | {"category": ["a", "b"]})
+
+
 def test_quality_becomes_ranks_with_ties_and_nobodys_rank_is_left_out() -> None:
     qualities = {"a": 0.5, "b": 1, "c": 0.25, "d": 0.5, "e": None}
     row = {"prompt": "x", "responses": [{"text": text, "quality": q} for text, q in qualities.items()]}

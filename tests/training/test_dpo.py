@@ -218,6 +218,19 @@ def test_training_prefers_the_chosen_and_logs_that_it_does(taught: Any, tiny_mod
     assert golden_loss(model, tiny_model, PAIRS, 0.1) < 0.5  # the model on disk, too
 
 
+def test_log_probs_that_both_fall_in_a_training_give_an_alarm_once(
+    taught: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At the first step, where dropout moves both; the guard reads what TRL logs, under the names that TRL gives it."""
+    _, logged = taught(epochs=1, sections={"guards": {"likelihood": {"limit": 0.01}}})
+    first = next(line for line in logged if "loss" in line)
+    gained = first["rewards/chosen"] / 0.1
+    assert gained < 0 and first["rewards/rejected"] < 0
+    (alarm,) = [line for line in logged if line.get("guard") == "likelihood"]
+    assert alarm["value"] == pytest.approx(gained / (first["logps/chosen"] - gained)) and alarm["value"] > 0.01
+    assert "warning: m2: the log-probs of chosen and rejected responses both fall" in capsys.readouterr().err
+
+
 def test_swapping_chosen_and_rejected_teaches_the_opposite(taught: Any, tiny_model: Path) -> None:
     swapped = tuple(pair.model_copy(update={"chosen": pair.rejected, "rejected": pair.chosen}) for pair in PAIRS)
     model, _ = taught(Lesson(method="dpo", pairs=swapped, start=1, reference=1), epochs=4, dropout=0.0)

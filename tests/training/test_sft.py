@@ -241,6 +241,21 @@ def test_weights_that_blow_up_are_not_saved(taught: Any, tmp_path: Path) -> None
     assert not (tmp_path / "m1" / "model").exists()
 
 
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")], ids=str)
+def test_a_loss_that_is_no_number_ends_the_training_at_its_step_whatever_the_guards_say(
+    taught: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loss: float
+) -> None:
+    step = sft.Trainer.training_step
+
+    def spoiled(self: Any, *args: Any) -> Any:
+        return step(self, *args) * (loss if self.state.global_step == 2 else 1)
+
+    monkeypatch.setattr(sft.Trainer, "training_step", spoiled)
+    with pytest.raises(StageFailed, match=f"the loss is {loss} at step 3; lower the learning rate"):
+        taught(sections={"guards": {"loss": {"action": "off"}}})
+    assert not (tmp_path / "m1" / "model").exists()
+
+
 def test_a_loss_that_explodes_ends_the_training_where_the_guard_says_so(taught: Any, tmp_path: Path) -> None:
     with pytest.raises(StageFailed, match=r"^m1: the loss is .* at first; .*guards\.loss\.action=warn"):
         taught(lr=1.0)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from selfreward.errors import BadInput, nearest
+from selfreward.errors import BadInput, few, nearest
 from selfreward.evaluation.extras import require
 from selfreward.evaluation.given import Row, read_given
 from selfreward.evaluation.ifeval.base import Instruction
@@ -79,6 +79,6 @@ def read_responses(path: Path, tasks: list[Task]) -> tuple[list[str], int]:
             raise BadInput("a second response to this prompt", place, "give one response to each")
         responses[row.prompt] = row.response
     if missing := [task.key for task in tasks if task.prompt not in responses]:
-        what = f"{len(missing)} of {len(tasks)} prompts have no response, the first is that of key {missing[0]}"
+        what = f"{len(missing)} of {len(tasks)} prompts have no response, those of the keys {few(missing)}"
         raise BadInput(what, path, "a response names its prompt by the whole text")
     return [responses[task.prompt] for task in tasks], len(responses) - len(tasks)

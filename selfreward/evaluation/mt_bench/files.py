@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from selfreward.errors import BadInput
+from selfreward.errors import BadInput, few
 from selfreward.evaluation.given import Row, read_given
 from selfreward.records import Record, VoteFault
 from selfreward.seeds.forms.row import Text
@@ -100,7 +100,7 @@ def read_answers(path: Path, questions: list[Question]) -> list[Answer]:
     """
     texts, model = _texts(path)
     if missing := [question.question_id for question in questions if question.question_id not in texts]:
-        raise BadInput(f"{len(missing)} of {len(questions)} questions have no answer, the first is {missing[0]}", path)
+        raise BadInput(f"{len(missing)} of {len(questions)} questions have no answer: {few(missing)}", path)
     answers = []
     for question in questions:
         id, turns = question.question_id, texts[question.question_id]

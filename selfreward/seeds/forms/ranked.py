@@ -1,6 +1,7 @@
 """`{"prompt", "responses": [{"text", "rank"}, ...]}`, where rank 0 is the best, or with `quality`, where more is better.
 
-Equal ranks and equal qualities are ties. A response that nobody ranked (null) is left out.
+Equal ranks and equal qualities are ties. A response that nobody ranked (null) is left out. A `category` of the prompt may stand
+beside them, as a text or a number.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ class Ranked(Row):
 class RankedRow(Row):
     prompt: Text
     responses: list[Ranked]
+    category: Text | int | None = None
 
     @model_validator(mode="after")
     def _one_measure(self) -> Self:
@@ -36,7 +38,8 @@ def read(rows: Iterable[RankedRow], language: str) -> Iterator[Found]:
         ranks = [r.rank if r.quality is None else by_quality.index(r.quality) for r in row.responses]
         yield from ("responses_unranked" for rank in ranks if rank is None)
         texts = (response.text for response in row.responses)
-        yield ranked_set(row.prompt, [(t, rank) for t, rank in zip(texts, ranks, strict=True) if rank is not None])
+        ranked = [(t, rank) for t, rank in zip(texts, ranks, strict=True) if rank is not None]
+        yield ranked_set(row.prompt, ranked, None if row.category is None else str(row.category))
 
 
 FORM = Form((frozenset({"prompt", "responses"}),), RankedRow, read, is_ranked=True)

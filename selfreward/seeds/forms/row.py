@@ -47,11 +47,11 @@ def example(prompt: str, response: str) -> Example:
     return Example(id=digest("ift", prompt), prompt=prompt, response=response.strip(), source="ift")
 
 
-def ranked_set(prompt: str, responses: Iterable[tuple[str, int]]) -> RankedSet:
-    """A prompt with the (text, rank) that people gave, in that order."""
+def ranked_set(prompt: str, responses: Iterable[tuple[str, int]], category: str | None = None) -> RankedSet:
+    """A prompt with the (text, rank) that people gave, in that order, and its category where one is named."""
     prompt = prompt.strip()
     ranked = tuple(RankedResponse(text=text.strip(), rank=rank) for text, rank in responses)
-    return RankedSet(id=digest("ranked", prompt), prompt=prompt, responses=ranked)
+    return RankedSet(id=digest("ranked", prompt), prompt=prompt, responses=ranked, category=category)
 
 
 class Part(Row):
