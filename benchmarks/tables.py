@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results"
 DOCUMENTS = (
     "README.md", "docs/micro-world.md", "docs/models.md", "docs/notebook.md", "docs/plan.md", "docs/reliability.md",
-    "docs/servers.md", "selfreward/micro/m0/README.md",
+    "docs/servers.md", "docs/strategies.md", "docs/training.md", "selfreward/micro/m0/README.md",
 )  # fmt: skip
 NAMES = {"sft": "SFT", "m1": "M1", "m2": "M2", "m3": "M3", "m4": "M4", "m5": "M5"}
 VARIANTS = {
@@ -243,6 +243,64 @@ def store_scale() -> str:
     return table(header, rows)
 
 
+def early_stopping() -> str:
+    """A row for each snapshot, M1 first: what the walks found of it, and what the oracle says."""
+    found = read_json(RESULTS / "early_stopping.json")
+    walks = {(walk["by"], walk["patience"]): walk for walk in found["walks"]}
+    by_scores, by_health = walks["scores", 3], walks["health", 1]
+    looked_at = {one["step"]: one for one in by_scores["looked_at"]}
+    alarms = {one["step"]: one["alarms"] for one in by_health["looked_at"]}
+    rows = []
+    for row in found["oracle"]:
+        step = row["step"]
+        chosen = [f"{by}, patience {patience}" for (by, patience), walk in walks.items() if walk["chosen"] == step]
+        rows.append(
+            [
+                f"{step}" if step else "0 (M1)", number(row["score"]), number(row["judge_pairwise_accuracy"], 1, 100, "value"),
+                _net(looked_at.get(step, {})), "; ".join(alarms[step]) or "none" if step in alarms else "-",
+                "; ".join(chosen) or "-",
+            ]
+        )  # fmt: skip
+    header = [
+        "step",
+        "oracle: score",
+        "oracle: judge right %",
+        "net v the best so far",
+        "alarms as a judge",
+        "chosen by",
+    ]
+    return table(header, rows)
+
+
+def strategies() -> str:
+    """All strategies over the run seeds, the best first; controls last."""
+    found = read_json(RESULTS / "strategies.json")["strategies"]
+    controls = [row for row in found if row["strategy"].endswith("_judge")]
+    rows = sorted((row for row in found if row not in controls), key=lambda row: -row["vs_sft"]["net"])
+    return table(
+        ("strategy", "run seeds", "M3 v SFT: win / tie / lose %", "net %", "M3's score, 0..5", "judge: pairwise %", "words",
+         "distinct-2", "tokens: sampled / judged / trained, k", "minutes"),
+        [
+            (
+                f"`{row['strategy']}`", str(len(row["seeds"])),
+                " / ".join(f"{row['vs_sft'][share]:.0f}" for share in ("win", "tie", "lose")),
+                number({**row["vs_sft"], "mean": row["vs_sft"]["net"]}, 1), number(row["score"]),
+                number(row["judge_pairwise"], 1, 100), f"{row['avg_length']['mean']:.1f}", f"{row['diversity']['mean']:.3f}",
+                " / ".join(f"{row['tokens'][kind] / 1000:.0f}" for kind in ("sampled", "judged", "trained")),
+                f"{row['wall_s'] / 60:.1f}",
+            )
+            for row in [*rows, *controls]
+        ],
+    )  # fmt: skip
+
+
+def _net(compared: dict[str, Any]) -> str:
+    if "net" not in compared:
+        return "-"
+    low, high = compared["ci95"]
+    return f"{compared['net']:.1f} [{low:.1f}, {high:.1f}] v {compared['against']}"
+
+
 ITEMS = {"prompts": "an attempt", "responses": "a response", "judgements": "a vote"}  # in ms, and beyond local
 TABLES: dict[str, Callable[[], str]] = {
     "effect": effect,
@@ -258,6 +316,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "engines": engines,
     "gpu": gpu,
     "expected_score": expected_score,
+    "early_stopping": early_stopping,
+    "strategies": strategies,
     "crash": crash,
     "flaky_server": flaky_server,
     "store_scale": store_scale,
@@ -267,6 +327,7 @@ NOT_YET = (
     "engines",
     "gpu",
     "expected_score",
+    "strategies",
     "crash",
     "flaky_server",
     "store_scale",

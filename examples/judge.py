@@ -28,5 +28,5 @@ def brief(
             vote = Vote(score=max(0.0, 5.0 - abs(words - WORDS)), fault=None, text=f"{words} words")
         else:
             vote = Vote(score=None, fault="unreadable", text="nothing to judge")
-        judgements.append(make_judgement(response, [vote], "examples.judge:brief"))
+        judgements.append(make_judgement(response, [vote], judge_name))
     return judgements

@@ -11,6 +11,7 @@ from selfreward import store
 from selfreward.chat import load_tokenizer
 from selfreward.engines import check_engine, find_engine
 from selfreward.errors import BadInput, StageFailed
+from selfreward.evaluation.early_stopping import choose_snapshot
 from selfreward.evaluation.evaluate import evaluate, rivals_of
 from selfreward.judges import open_judge
 from selfreward.judges.shown import begin_of, judge_prompt
@@ -52,7 +53,11 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
             store.write_json(folder / store.LESSON_FILE, lesson.summary())
             log = partial(run_folder.log, within=model_name(k)) if beside else run_folder.log
             train(lesson, model, folder, recipe.of_round(k), progress, log, run_folder.attempt)
-            run_folder.seal(*(f"{model_name(k)}{beside}/{name}" for name in (store.LESSON_FILE, store.MODEL_FOLDER)))
+            if (folder / store.SNAPSHOTS_FOLDER).exists():
+                judge = model_name(k - 1), model(k - 1)
+                choose_snapshot(folder, judge, recipe.of_round(k), seeds.validation, engines, progress)
+            made = (store.LESSON_FILE, *store.EARLY_STOPPING_FILES, store.MODEL_FOLDER)
+            run_folder.seal(*(f"{model_name(k)}{beside}/{name}" for name in made))
 
         def measure(k: int) -> None:
             name, before = model_name(k), [model_name(j) for j in (-1, *range(1, k)) if j < k]
@@ -154,5 +159,6 @@ def check_engines(recipe: Recipe, folder: Path) -> None:
     last = folder / model_name(recipe.rounds + 1)
     if not (last / store.EVAL_FILE).exists():
         check_engine(recipe.engine)
-    if recipe.judge.engine and not (last / store.LESSON_FILE).exists():
+    asked_last = store.MODEL_FOLDER if recipe.training.early_stopping else store.LESSON_FILE
+    if recipe.judge.engine and not (last / asked_last).exists():
         check_engine(recipe.judge.engine)

@@ -45,10 +45,23 @@ class Samples(Lazy[Response]):
 
 
 def sample(
-    engine: Engine, prompts: Sequence[Prompt], num_samples: int, sampling: Sampling, model: str, seed: int
+    engine: Engine,
+    prompts: Sequence[Prompt],
+    num_samples: int,
+    sampling: Sampling,
+    model: str,
+    seed: int,
+    stream: str | None = None,
 ) -> list[Responses]:
-    """`num_samples` responses to each prompt by one model; each depends on seed, model and prompt, not on its neighbours."""
-    requests = [Request(p.id, p.text, num_samples, seed_of(seed, "sample", model, p.id)) for p in prompts]
+    """`num_samples` responses to each prompt by one model; each depends on seed, model and prompt, not on its neighbours.
+
+    Models that are compared may share a `stream`: to prompts of one text they then draw the same random numbers.
+    """
+    drawn = [(model, p.id) if stream is None else (stream, p.text) for p in prompts]
+    requests = [
+        Request(p.id, p.text, num_samples, seed_of(seed, "sample", *parts))
+        for p, parts in zip(prompts, drawn, strict=True)
+    ]
 
     def line(place: int, completions: list[Completion]) -> Responses:
         prompt = prompts[place]

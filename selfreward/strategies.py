@@ -165,12 +165,20 @@ def _likelihoods(recipe: Recipe) -> None:
         )  # fmt: skip
 
 
+def _to_the_end(recipe: Recipe) -> None:
+    if recipe.training.early_stopping:
+        what = f"is for lessons of DPO, and {recipe.strategy} teaches by SFT alone"
+        raise BadInput(what, "training.early_stopping", "leave it out")
+
+
 NEEDS: dict[str, tuple[Callable[[Recipe], None], ...]] = {  # what a recipe must have for a strategy
+    "positives_only": (_to_the_end,),
+    "sft_only": (_to_the_end,),
     "human_dpo": (_rankings,),
     "dice": (_rankings, _likelihoods),
     "consistency_regularised": (_likelihoods,),
     "meta_rewarding": (_several_judgements,),
-    "self_taught_evaluator": (_judgements_in_words,),
+    "self_taught_evaluator": (_judgements_in_words, _to_the_end),
 }
 
 

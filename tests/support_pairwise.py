@@ -1,8 +1,10 @@
 """Engines for tests of comparisons, named in recipes as `support_pairwise:function`.
 
 `taste` judges a pair by the word "good": the answer that has it more often is better, the first of equals; pointwise it gives
-a point for each. Asked for probabilities it is sure in the same way. `talker` answers a prompt with its last word twice. Set
-`SELFREWARD_TEST_ASKED` to a file and each prompt asked adds a line to it.
+a point for each. Asked for probabilities it is sure in the same way. `talker` answers a prompt with its last word twice.
+`snapshot` is a model in a folder step-N, which says good as often as `SELFREWARD_TEST_GOODS`, `10:1,20:3`, has it; where that is
+0 it is no judge any more and always says 4. In another folder it is `taste`. Set `SELFREWARD_TEST_ASKED` to a file and each
+prompt asked adds a line to it.
 """
 
 import json
@@ -23,6 +25,21 @@ def taste(options: EngineOptions, model_folder: str | Path) -> ScriptedEngine:
 
 def talker(options: EngineOptions, model_folder: str | Path) -> ScriptedEngine:
     return ScriptedEngine(lambda prompt: [f"{noted(prompt).split()[-1]} {Path(model_folder).parent.name}"])
+
+
+def snapshot(options: EngineOptions, model_folder: str | Path) -> ScriptedEngine:
+    name = Path(model_folder).name
+    if not name.startswith("step-"):
+        return taste(options, model_folder)
+    goods = dict(one.split(":") for one in os.environ["SELFREWARD_TEST_GOODS"].split(","))
+    times = int(goods[name.removeprefix("step-")])
+
+    def said(prompt: str) -> Sequence[str]:
+        if "Score: <points>" in prompt or "<response>" in prompt:
+            return verdict(prompt) if times else ["Score: 4"]
+        return [" ".join([noted(prompt).split()[-1], *["good"] * times])]
+
+    return ScriptedEngine(said)
 
 
 def noted(prompt: str) -> str:

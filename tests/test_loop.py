@@ -2,12 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -179,6 +180,88 @@ def test_killed_again_and_again_a_run_ends_in_the_same_files_bit_for_bit(
     found = verify(folder)
     assert (found["problems"], found["not_covered"]) == ([], [])
     assert len(list((folder / store.LOGS_FOLDER).glob("attempt_*"))) >= killed
+
+
+STOPPING = {
+    "rounds": 1, "dpo.epochs": 4, "training.early_stopping.every": 2, "training.early_stopping.prompts": 6,
+    "training.early_stopping.patience": 2,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def stopped(runs: Runs, overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> Straight:
+    """A run whose training is stopped early."""
+    more = [word for key, value in STOPPING.items() for word in ("--set", f"{key}={value}")]
+    run = Straight(runs, [*overrides, *more], tmp_path_factory.mktemp("stopped"))
+    assert run.status == 0, runs.errors.read_text()
+    return run
+
+
+def test_a_training_that_is_stopped_early_leaves_the_snapshot_that_was_chosen_and_why(
+    stopped: Straight, runs: Runs
+) -> None:
+    folder = stopped.folder / "m2"
+    story = store.read_json(folder / store.EARLY_STOPPING_FILE)
+    assert story["by"] == "scores" and story["judge"] == "m1" and story["chosen"] in story["steps"]
+    assert story["steps"][:2] == [2, 4] and len(story["steps"]) >= 3
+    assert not (folder / store.SNAPSHOTS_FOLDER).exists()
+    assert sorted(path.name for path in (stopped.folder / "sft").iterdir() if path.is_dir()) == ["model"]
+    found = verify(stopped.folder)
+    assert (found["problems"], found["notes"], found["not_covered"]) == ([], [], [])
+    assert "Early stopping" in runs.errors.read_text()
+
+
+def test_f22_a_training_is_stopped_by_prompts_that_nothing_was_trained_or_measured_on(stopped: Straight) -> None:
+    validation = {
+        normal(one.prompt) for one in store.read(stopped.folder / "seed" / store.VALIDATION_SEED_FILE, RankedSet)
+    }
+    assert len(validation) == 6
+    asked = store.read(stopped.folder / "m2" / store.VALIDATION_RESPONSES_FILE, Responses)
+    assert {normal(response.prompt) for line in asked for response in line.samples} == validation
+    others = []
+    for path in stopped.folder.rglob("*.jsonl"):
+        if not path.name.startswith("validation") and path.name != store.METRICS_FILE:
+            others += [normal(line) for line in path.read_text().splitlines()]
+    assert [prompt for prompt in validation if any(prompt in line for line in others)] == []
+
+
+def test_killed_again_and_again_while_it_is_stopped_a_training_ends_in_the_same_files(
+    stopped: Straight, runs: Runs, tmp_path: Path
+) -> None:
+    folder, rng, killed = shutil.copytree(stopped.folder, tmp_path / "run"), Random(1), 0
+    for path in (*folder.glob("m2/eval*"), *folder.glob("m2/*alidation*"), folder / "m2" / store.EARLY_STOPPING_FILE):
+        path.unlink()
+    shutil.rmtree(folder / "m2" / "model")
+    whole = shutil.copytree(folder, tmp_path / "whole")
+    status, changes = runs.run("run", str(whole))
+    assert (status, contents(whole)) == (0, contents(stopped.folder))
+    status = -signal.SIGKILL
+    while status == -signal.SIGKILL:
+        status, _ = runs.run(
+            "run", str(folder), kill_at=rng.randint(changes // 3, changes // 3 + changes * (1 + killed) // 8)
+        )
+        killed += 1
+        assert killed < 20
+    assert status == 0 and killed >= 4, runs.errors.read_text()
+    assert contents(folder) == contents(stopped.folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "said"),
+    [
+        (store.EARLY_STOPPING_FILE, lambda text: text.replace('prompts": 6,', 'prompts": 5,'), "num_prompts is stated as 5"),
+        (store.EARLY_STOPPING_FILE, lambda text: re.sub('"chosen": [0-9]+', '"chosen": 3', text), "step 3 is not the last"),
+        (store.VALIDATION_JUDGEMENTS_FILE, lambda text: text.partition("\n")[2], "1 records have no judgement"),
+        (store.VALIDATION_RESPONSES_FILE, lambda text: text.partition("\n")[2], "judgements of no response that is there"),
+    ],
+)  # fmt: skip
+def test_what_a_training_was_stopped_by_is_verified(
+    stopped: Straight, tmp_path: Path, file: str, change: Callable[[str], str], said: str
+) -> None:
+    folder = shutil.copytree(stopped.folder, tmp_path / "run")
+    path = folder / "m2" / file
+    path.write_text(change(path.read_text()))
+    assert any(said in problem for problem in verify(folder)["problems"])
 
 
 def test_every_file_of_a_run_is_covered_by_its_manifest_and_nothing_is_wrong(straight: Straight) -> None:

@@ -54,6 +54,46 @@ def test_models_of_a_run_on_peoples_data_answer_the_prompts_of_its_held_out_sets
     assert written[300] / written[190] == pytest.approx(256 / 190)
 
 
+def stopping(by: str, every: int = 10) -> tuple[str, ...]:
+    """Overrides that stop trainings early: 4 snapshots of the 40 steps of a round, or as many as `every` makes."""
+    early = {"by": by, "every": every, "prompts": 50}
+    size = ("prompts.num=640", "plan.paired=1", "dpo.batch=32", "dpo.epochs=2", "rounds=1")
+    assumed = ("plan.prompt_tokens=10", "plan.response_tokens=20", "plan.judgement_tokens=30", "judge.votes=2")
+    return (*size, *assumed, *(f"training.early_stopping.{name}={value}" for name, value in early.items()))
+
+
+@pytest.mark.parametrize(
+    ("by", "written"),
+    [
+        ("scores", {"responses": 4 * 50 * 20, "judgements": 4 * 50 * 2 * 30}),
+        ("pairwise", {"responses": 4 * 50 * 20, "meetings": 3 * 50 * 2 * 30}),
+        ("health", {"judgements": 4 * 50 * 3 * 3 * 30}),  # three ranked responses, three votes
+    ],
+)
+def test_early_stopping_is_priced_as_if_all_snapshots_were_looked_at(by: str, written: dict[str, int]) -> None:
+    found = plan(micro(*stopping(by)), SLOW)
+    names = [one["name"] for one in found["stages"]]
+    assert names[names.index("train m2") + 1 : names.index("m2 eval_responses")] == [
+        f"m2 validation_{name}" for name in written
+    ]
+    for name, tokens in written.items():
+        assert stage(found, f"m2 validation_{name}")["written_tokens"] == tokens
+
+
+def test_a_single_snapshot_is_compared_with_nothing_and_all_of_them_take_room() -> None:
+    one, four = (plan(micro(*stopping("scores", every)), SLOW) for every in (40, 10))
+    assert not any("validation" in stage["name"] for stage in one["stages"])
+    parameters = one["shape"]["parameters"]
+    more_text = 8 * (four["total"]["written_tokens"] - one["total"]["written_tokens"])
+    assert four["disk_bytes"] - one["disk_bytes"] == pytest.approx(3 * 4 * parameters + more_text)
+
+
+def test_verdicts_of_a_judge_elsewhere_take_no_time_here() -> None:
+    judge = "judge.engine={name: server, server: {url: 'http://h/v1', model: m}}"
+    found = stage(plan(micro(*stopping("pairwise"), judge), SLOW), "m2 validation_meetings")
+    assert (found["elsewhere"], found["seconds"]) == (True, 0) and found["read_tokens"] > 0
+
+
 def test_without_an_eft_seed_nothing_is_judged_for_one() -> None:
     assert "seed eft_judgements" not in [one["name"] for one in plan(micro("seeds.num_eft_prompts=0"), SLOW)["stages"]]
 

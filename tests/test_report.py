@@ -202,6 +202,14 @@ def test_every_count_of_a_stage_is_shown_and_a_torn_line_is_not_a_record(run: Pa
     assert row_of(printed(run), "prompts: too long") == ["prompts: too long", "-", "-", "50"]
 
 
+def test_the_snapshot_that_was_chosen_is_shown_with_the_reason(run: Path) -> None:
+    assert "Early stopping" not in printed(run)
+    story = {"by": "scores", "judge": "m1", "steps": [2, 4, 5], "looked_at": [{}, {}], "chosen": 2, "why": "no [b]win"}
+    (run / "m2" / "early_stopping.json").write_text(json.dumps(story))
+    assert tables(run)["early_stopping"] == {"m2": story}
+    assert row_of(printed(run), "m2", "scores")[2:] == ["m1", "3", "2", "2 of 5", "no [b]win"]
+
+
 def test_the_time_of_a_stage_sums_its_attempts(run: Path) -> None:
     assert tables(run)["time"] == [{"stage": "m2 judging", "seconds": 15.0, "items": 150}]
     assert row_of(printed(run), "m2 judging") == ["m2 judging", "15.0", "150", "10"]

@@ -21,6 +21,7 @@ from selfreward.evaluation.pinned import EVALS, Pinned, open_folder
 from selfreward.evaluation.verdicts import (
     Verdict,
     Winner,
+    higher,
     outcome,
     refuse_mixed,
     share_of,
@@ -179,7 +180,7 @@ def _by_scores(
         )
     scores = {(found.prompt, found.response): found.score for found in judgements}
     faults = Counter(vote.fault for found in judgements for vote in found.votes if vote.fault)
-    return [_higher(*(scores[prompt, side.texts[prompt]] for side in sides)) for prompt in sides[0].texts], faults
+    return [higher(*(scores[prompt, side.texts[prompt]] for side in sides)) for prompt in sides[0].texts], faults
 
 
 @contextmanager
@@ -190,12 +191,6 @@ def _opened(judge: Pinned, engines: Engines | None) -> Iterator[Engines]:
         return
     with opened(judge.engine) as own:
         yield own
-
-
-def _higher(ours: float | None, theirs: float | None) -> Winner | None:
-    if ours is None or theirs is None:
-        return None
-    return 0 if ours == theirs else 1 if ours > theirs else 2
 
 
 def _id(pair: Pair) -> str:

@@ -127,6 +127,13 @@ def outcome(winners: Sequence[Winner | None]) -> Winner | None:
     return winners[0] if winners[0] == winners[1] else 0
 
 
+def higher(ours: float | None, theirs: float | None) -> Winner | None:
+    """Who wins a prompt by the scores of both answers; None where one has no score."""
+    if ours is None or theirs is None:
+        return None
+    return 0 if ours == theirs else 1 if ours > theirs else 2
+
+
 def _by_prompt(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
     prompts: dict[str, list[Verdict]] = {}
     for verdict in verdicts:

@@ -54,6 +54,6 @@ def plan(recipe: Recipe, hardware: Hardware | None = None) -> dict[str, Any]:
 
 
 def _disk_bytes(estimator: Estimator, total: Mapping[str, float]) -> float:
-    """Models in float32, one checkpoint of what is trained with its two moments, and the texts."""
-    models = (estimator.recipe.rounds + 2) * 4 * estimator.shape.parameters
+    """Models and a training's snapshots in float32, one checkpoint of what is trained with its two moments, and the texts."""
+    models = (estimator.recipe.rounds + 2 + max(0, estimator.num_snapshots - 1)) * 4 * estimator.shape.parameters
     return models + 12 * estimator.trained_parameters + BYTES_PER_TOKEN_OF_TEXT * total["written_tokens"]

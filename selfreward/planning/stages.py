@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from selfreward import store
+from selfreward.evaluation.pinned import TEMPLATE as PAIRWISE_TEMPLATE
 from selfreward.judges.shown import judge_prompt
 from selfreward.planning.hardware import Hardware
 from selfreward.planning.shape import adapter_parameters
 from selfreward.recipe import EngineOptions, Recipe, Shape
+from selfreward.templates import render
 from selfreward.training.processes import splits_weights
 
 TRAIN_EFFICIENCY, GENERATE_EFFICIENCY = 0.40, 0.45  # shares of the peak
@@ -70,9 +72,19 @@ class Estimator:
                     f"{name} judgements", num * samples, recipe.judge.votes, recipe.judge.read, recipe.judge.engine
                 ),
                 self._dpo(name, round(num * assumed.paired), ift_row),
+                *self._stopped(name),
                 *self._measured(name),
             ]
         return found
+
+    @property
+    def num_snapshots(self) -> int:
+        """Of one round's training, the last included; 0 where it is not stopped early."""
+        recipe, early_stopping = self.recipe, self.recipe.training.early_stopping
+        if early_stopping is None:
+            return 0
+        pairs = round(recipe.prompts.num * recipe.plan.paired)
+        return math.ceil(recipe.dpo.epochs * math.ceil(pairs / recipe.dpo.batch) / early_stopping.every)
 
     @property
     def trained_parameters(self) -> float:
@@ -85,6 +97,28 @@ class Estimator:
         """Tokens of the judge prompt without instruction and response."""
         words = judge_prompt(self.recipe.judge.template, "", "").split()
         return round(TOKENS_PER_WORD * len(words))
+
+    def _stopped(self, name: str) -> list[Stage]:
+        """What the snapshots of a training are asked, if all of them are looked at."""
+        recipe, assumed, snapshots = self.recipe, self.recipe.plan, self.num_snapshots
+        early_stopping = recipe.training.early_stopping
+        if early_stopping is None:
+            return []
+        if early_stopping.by == "health":
+            ranked = snapshots * early_stopping.prompts * recipe.seeds.num_ranked_responses
+            return [self._judging(f"{name} validation_judgements", ranked, recipe.evaluation.votes, recipe.judge.read)]
+        if snapshots < 2:  # nothing to compare
+            return []
+        num, prompt, response = snapshots * early_stopping.prompts, assumed.prompt_tokens, assumed.response_tokens
+        answers = self._generating(f"{name} validation_responses", num, 1, 0, prompt, response)
+        judge = recipe.judge
+        if early_stopping.by == "scores":
+            return [
+                answers,
+                self._judging(f"{name} validation_judgements", num, judge.votes, judge.read, judge.engine),
+            ]
+        num -= early_stopping.prompts
+        return [answers, self._comparing(f"{name} validation_meetings", num, judge.engine)]
 
     def _measured(self, name: str) -> list[Stage]:
         """The evaluation of one model."""
@@ -118,7 +152,16 @@ class Estimator:
                 seconds=found.seconds + again.seconds,
                 memory_bytes=max(found.memory_bytes, again.memory_bytes),
             )
-        return replace(found, seconds=0.0, memory_bytes=0.0, elsewhere=True) if elsewhere else found
+        return _elsewhere(found) if elsewhere else found
+
+    def _comparing(self, name: str, pairs: int, engine: EngineOptions | None) -> Stage:
+        """Verdicts on pairs of responses in both orders, each as long as a judgement, by `engine` where one is given."""
+        assumed = self.recipe.plan
+        words = render("pairwise", PAIRWISE_TEMPLATE, prompt="", first="", second="").split()
+        own = round(TOKENS_PER_WORD * len(words)) + assumed.prompt_tokens + 2 * assumed.response_tokens
+        batch = 2 * (engine or self.recipe.engine).batch_size
+        found = self._generating(name, 2 * pairs, 1, 0, own, assumed.judgement_tokens, batch)
+        return _elsewhere(found) if engine is not None and engine.name not in ENGINES_HERE else found
 
     def _generating(
         self, name: str, num: int, samples: int, shared: int, own: int, written: int, batch: int | None = None
@@ -178,3 +221,8 @@ class Estimator:
     def _frozen_bytes(self) -> float:
         """Bytes of a weight that is held beside an adapter; 0 where all weights are trained."""
         return {"none": 0.0, "lora": float(self.hardware.weight_bytes), "qlora": QLORA_BYTES}[self.recipe.adapter.kind]
+
+
+def _elsewhere(stage: Stage) -> Stage:
+    """A stage that other hardware computes."""
+    return replace(stage, seconds=0.0, memory_bytes=0.0, elsewhere=True)

@@ -44,8 +44,21 @@ class Dpo(Section):
     _falling = field_validator("final_lr")(_final_rate)
 
 
+class EarlyStopping(Section):
+    """Snapshots of a DPO training, of which the best becomes the model. Section 3.1.3."""
+
+    every: Count = cited(200, "3.1.3; steps from one snapshot to the next, the last is that of the training's end")
+    prompts: Count = cited(253, "3.1.3; held out for this alone: disjoint from what is trained on and from evaluation")
+    patience: Count = cited(1, "not stated; snapshots in a row without a win before no more are looked at")
+    by: Literal["scores", "pairwise", "health"] = cited(
+        "scores",
+        "3.1.3 has Claude 2 compare pairs of answers (pairwise); scores: the judge of the rounds scores them, which is what "
+        "EFT teaches; health: a snapshot is good while its own judging passes no limit of `guards`",
+    )
+
+
 class Training(Section):
-    """How the trainer uses the machine. The paper has no part in it."""
+    """How the trainer uses the machine, of which the paper says nothing, and when it stops."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = cited(
         "auto", "of the arithmetic: bfloat16 on a GPU, float32 on a CPU; weights that are trained stay in float32"
@@ -58,6 +71,9 @@ class Training(Section):
     )
     processes: Count = cited(1, "each with a device of its own and an equal part of every batch")
     config: str = cited("ddp", "what each process holds: ddp, fsdp2, deepspeed_zero3, or a file of accelerate config")
+    early_stopping: EarlyStopping | None = cited(
+        None, "3.1.3 stops early; none: DPO goes to the end of its epochs. SFT always does"
+    )
 
     @model_validator(mode="after")
     def _processes_have_a_launcher(self) -> Self:

@@ -22,6 +22,7 @@ def render(tables: Mapping[str, Any], console: Console) -> None:
         reward_tables,
         _judge_health,
         _groups,
+        _early_stopping,
         _seeds,
         _counts,
         _time,
@@ -167,6 +168,17 @@ def _groups(tables: Mapping[str, Any]) -> list[Table]:
     for point, by_model in tables["by_point"].items():
         add_row(points, point, *(estimate(by_model.get(model), 1, 100) for model in tables["models"]))
     return [*found, points]
+
+
+def _early_stopping(tables: Mapping[str, Any]) -> list[Table]:
+    """Which snapshot of each training became its model, and why."""
+    table = new_table("Early stopping", "model", ("by", "judge", "snapshots", "looked at", "chosen step", "why"))
+    for model, found in tables["early_stopping"].items():
+        steps, looked_at = found.get("steps", []), found.get("looked_at", [])
+        last = f"{steps[-1]}" if steps else NOTHING
+        cells = (found.get("by"), found.get("judge"), len(steps), len(looked_at), f"{found.get('chosen')} of {last}")
+        add_row(table, model, *map(str, cells), str(found.get("why")))
+    return [table]
 
 
 def _seeds(tables: Mapping[str, Any]) -> list[Table]:

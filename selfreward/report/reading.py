@@ -27,9 +27,9 @@ def tables(folder: Path) -> Table:
     """All tables of a run; BadInput where `folder` is no folder.
 
     `seeds` has what was read, left out and used, by part (ift, ranked, evaluation, eft).
-    `summary` has a row for each measured model, with None for what is missing. `capability`, `judge_health`, `counts`
-    and `lines` are by model; `by_family`, `by_complexity` and `by_point` by group, then model; `reward_modelling` by
-    truth, tie policy, metric, then model; `head_to_head`, `alarms`, `time` and `torn`, the lines that kills had torn, are
+    `summary` has a row for each measured model, with None for what is missing. `capability`, `judge_health`, `counts`, `lines`
+    and `early_stopping` are by model; `by_family`, `by_complexity` and `by_point` by group, then model; `reward_modelling`
+    by truth, tie policy, metric, then model; `head_to_head`, `alarms`, `time` and `torn`, the lines that kills had torn, are
     lists.
     """
     if not folder.is_dir():
@@ -58,6 +58,9 @@ def tables(folder: Path) -> Table:
             model: found
             for model in models
             if (found := _counts(folder, model, evaluations[model], trained.get(model, {}), problems))
+        },
+        "early_stopping": {
+            model: found for model in models if (found := _json(folder / model / store.EARLY_STOPPING_FILE, problems))
         },
         "lines": {model: lines for model in models if (lines := _lines(folder / model))},
         "alarms": _alarms(metrics),

@@ -33,6 +33,7 @@ IFT_FILE = "ift.jsonl"
 RANKED_FILE = "ranked.jsonl"
 EFT_FILE = "eft.jsonl"
 EVAL_SEED_FILE = "eval.jsonl"
+VALIDATION_SEED_FILE = "validation.jsonl"  # in runs that stop trainings early
 # In sft/, m1/, m2/ ...
 ATTEMPTS_FILE = "attempts.jsonl"
 PROMPTS_FILE = "prompts.jsonl"
@@ -51,9 +52,18 @@ EVAL_RESPONSES_FILE = "eval_responses.jsonl"
 EVAL_JUDGEMENTS_FILE = "eval_judgements.jsonl"
 EFT_JUDGEMENTS_FILE = "eft_judgements.jsonl"
 MODEL_FOLDER = "model"
+SNAPSHOTS_FOLDER = "snapshots"  # of a training that may be stopped early, until one of them is the model
+VALIDATION_RESPONSES_FILE = "validation_responses.jsonl"  # the snapshots', and what was said of them
+VALIDATION_JUDGEMENTS_FILE = "validation_judgements.jsonl"
+VALIDATION_MEETINGS_FILE = "validation_meetings.jsonl"
+EARLY_STOPPING_FILE = "early_stopping.json"
 
-SEED_FILES = (IFT_FILE, RANKED_FILE, EVAL_SEED_FILE)  # that a run begins with
+SEED_FILES = (IFT_FILE, RANKED_FILE, EVAL_SEED_FILE, VALIDATION_SEED_FILE)  # that a run begins with
 EVAL_FILES = (EVAL_RESPONSES_FILE, EVAL_JUDGEMENTS_FILE, EVAL_FILE)  # the measurements of one model
+
+EARLY_STOPPING_FILES = (
+    VALIDATION_RESPONSES_FILE, VALIDATION_JUDGEMENTS_FILE, VALIDATION_MEETINGS_FILE, EARLY_STOPPING_FILE
+)  # fmt: skip
 
 # Nothing but rounding depends on these, so a run may go on with other values: smaller batches after running out of memory, a
 # server that was moved, a slower pace, better guesses for the plan.

@@ -51,7 +51,9 @@ class Trainer(Ours, DPOTrainer):
         shared = [read_log_probs(self.kept, self.num_rows) if self.kept and self.accelerator.is_main_process else None]
         (log_probs,) = broadcast_object_list(shared)
         if log_probs is None:
-            log_probs = self._reference_log_probs(dataset.select(range(self.num_rows)), batch_size)
+            # A loader draws a random number: dropout would differ once the log-probs are read instead.
+            with torch.random.fork_rng(devices=[]):
+                log_probs = self._reference_log_probs(dataset.select(range(self.num_rows)), batch_size)
             if self.kept and self.accelerator.is_main_process:
                 write_log_probs(self.kept, log_probs)
         log_probs = [*log_probs, *[(0.0, 0.0)] * (len(dataset) - self.num_rows)]

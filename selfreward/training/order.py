@@ -26,7 +26,7 @@ class Order(Record):
     reference: Path | None  # folder of DPO's reference; None for SFT
     loss: Loss  # of pairs
     reference_weights: str  # a digest of the reference's weights: what its log-probs belong to; "" for SFT
-    folder: Path  # of the model that is made: checkpoints/, and at the end model/
+    folder: Path  # of the model that is made: checkpoints/, perhaps snapshots/, and at the end model/
     recipe: Recipe
     distributed_type: str  # what accelerate must call its way of training, or nothing is trained
 
@@ -39,6 +39,20 @@ class Order(Record):
     def seed(self) -> int:
         """Of everything random in the training; what numpy takes."""
         return seed_of(self.recipe.seed, "train") % 2**32
+
+    @property
+    def snapshot_every(self) -> int | None:
+        """Steps from one snapshot to the next; None where the model at the end of the training is the only one."""
+        early_stopping = self.recipe.training.early_stopping
+        return early_stopping.every if early_stopping and self.method == "dpo" else None
+
+    def snapshot(self, step: int) -> Path:
+        """Folder of the model as it is after so many steps."""
+        return self.folder / store.SNAPSHOTS_FOLDER / f"step-{step}"
+
+    def finished(self, num_steps: int) -> Path:
+        """Folder of the model at the end of its `num_steps`: the model that is made, or the last of its snapshots."""
+        return self.snapshot(num_steps) if self.snapshot_every else self.folder / store.MODEL_FOLDER
 
     def on_device(self, rows: int) -> "Order":
         """The same order with so many rows on a device at once."""

@@ -5,6 +5,7 @@ of them reports and saves.
 """
 
 import os
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from selfreward.chat import load_tokenizer
 from selfreward.errors import StageFailed
 from selfreward.progress import Progress
 from selfreward.records import digest
-from selfreward.store import MODEL_FOLDER, saving, writing
+from selfreward.store import saving, writing
 from selfreward.training.order import Order, Rows
 from selfreward.training.reference import reference_file
 
@@ -27,26 +28,40 @@ GENERATION_CONFIG = "generation_config.json"
 def teach(order: Order, rows: Rows, progress: Progress, log: Callable[..., None]) -> None:
     """Trains as the order says and writes the model folder: safetensors in float32 and the tokenizer.
 
-    StageFailed when the processes are not those of the order, when DPO's first loss is not ln 2 although the model starts
-    from its reference, and when the loss or the weights are not finite.
+    Where the order wants snapshots, they are written on the way, and the model at the end is the last of them. StageFailed
+    when the processes are not those of the order, when DPO's first loss is not ln 2 although the model starts from its
+    reference, and when the loss or the weights are not finite.
     """
-    from selfreward.training import adapters, trainer as shared  # torch and TRL  # isort: skip
+    from selfreward.training import trainer as shared  # torch and TRL
 
-    trusted = order.recipe.engine.trust_remote_code
     with quiet_libraries():
-        tokenizer = load_tokenizer(order.start, trusted)
+        tokenizer = load_tokenizer(order.start, order.recipe.engine.trust_remote_code)
         trained = _trained(order, rows, tokenizer, progress, log)
-        weights = shared.whole_weights(trained)
-        if not trained.accelerator.is_main_process:
-            return
-        model = trained.accelerator.unwrap_model(trained.model)
+        _keep(order, trained, tokenizer, order.finished(shared.num_steps(len(rows), order.settings)))
+
+
+def _keep(order: Order, trainer: Any, tokenizer: Any, folder: Path) -> None:
+    """Writes the model as it is at this moment, adapters merged; all processes call it, and the first writes.
+
+    What is trained on is as it was before, random numbers too, so that a training with snapshots is the one without.
+    """
+    import torch
+    from selfreward.training import adapters, trainer as shared  # isort: skip
+
+    weights = shared.whole_weights(trainer)
+    if not trainer.accelerator.is_main_process:
+        return
+    model, trusted = trainer.accelerator.unwrap_model(trainer.model), order.recipe.engine.trust_remote_code
+    if order.snapshot_every:  # a training that was killed after this snapshot goes on from a checkpoint before it
+        shutil.rmtree(folder, ignore_errors=True)
+    with torch.random.fork_rng(devices=[]):  # the copy into which an adapter is merged is on the processor
         if order.recipe.adapter.kind != "none":
             quantization = adapters.quantization(order.recipe.adapter, "float32")
             base = shared.load_model(
                 str(order.start), trust_remote_code=trusted, quantization=quantization, device_map="cpu"
             )
             model = adapters.merged(model, base)
-        _save(model, weights, tokenizer, order.start, order.folder / MODEL_FOLDER, trusted)
+        _save(model, weights, tokenizer, order.start, folder, trusted)
 
 
 def _trained(order: Order, rows: Rows, tokenizer: Any, progress: Progress, log: Callable[..., None]) -> Any:
@@ -95,6 +110,12 @@ def _trained(order: Order, rows: Rows, tokenizer: Any, progress: Progress, log: 
             )  # fmt: skip
             del reference
             callbacks.append(dpo.FirstLoss(trainer, log, is_its_own_reference))
+        if order.snapshot_every:
+
+            def keep(step: int) -> None:
+                _keep(order, trainer, tokenizer, order.snapshot(step))
+
+            callbacks.append(shared.Snapshots(order.snapshot_every, keep))
         del joined
         shared.check_distributed(trainer.accelerator, training.processes, order.distributed_type)
         shared.attach(trainer, *callbacks)
@@ -116,12 +137,16 @@ def _save(
     values = model.parameters() if weights is None else weights.values()
     if not all(bool(torch.isfinite(parameter).all()) for parameter in values):
         raise StageFailed("training ended in weights that are not finite", finished, "lower the learning rate")
+    training = model.config, model.generation_config
     model.config = AutoConfig.from_pretrained(start, trust_remote_code=trust_remote_code)
     if (start / GENERATION_CONFIG).is_file():
         model.generation_config = GenerationConfig.from_pretrained(start)
-    with saving(finished) as unfinished:
-        model.save_pretrained(unfinished, state_dict=weights)
-        tokenizer.save_pretrained(unfinished)
+    try:
+        with saving(finished) as unfinished:
+            model.save_pretrained(unfinished, state_dict=weights)
+            tokenizer.save_pretrained(unfinished)
+    finally:
+        model.config, model.generation_config = training
 
 
 @contextmanager

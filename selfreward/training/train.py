@@ -45,6 +45,8 @@ def train(
     nothing to train on, when DPO's first loss is not ln 2 although `start` is `reference`, when the loss or the weights
     are not finite, when a guard of the recipe's stops it, and when a process ends; BadInput where this process is itself
     one of several, which would each train alone.
+
+    With `training.early_stopping` a DPO lesson leaves `folder / "snapshots"` and no model: one of them is still to become it.
     """
     finished = folder / MODEL_FOLDER
     if not finished.exists():
@@ -59,7 +61,9 @@ def _make(
     lesson: Lesson, models: Callable[[int], str], folder: Path, recipe: Recipe, progress: Progress,
     log: Callable[..., None], logs: Path,
 ) -> None:  # fmt: skip
-    """Makes the model folder."""
+    """Makes the model folder, or the last of the snapshots."""
+    from selfreward.training import trainer as shared  # torch and TRL
+
     check_processes(recipe)
 
     first_loss: float | None = None
@@ -76,7 +80,9 @@ def _make(
 
     with quiet_libraries():
         rows = _rows(lesson, models, folder, recipe, log_training)
-    _carry_out(_order(lesson, models, folder, recipe), rows, logs, progress, log_training)
+    order = _order(lesson, models, folder, recipe)
+    if not order.finished(shared.num_steps(len(rows), order.settings)).exists():
+        _carry_out(order, rows, logs, progress, log_training)
 
 
 def _rows(lesson: Lesson, models: Callable[[int], str], folder: Path, recipe: Recipe, log: Callable[..., None]) -> Rows:

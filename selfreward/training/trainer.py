@@ -259,6 +259,20 @@ class Report(TrainerCallback):
         self.log(step=state.global_step, **{name: logs[name] for name in LOGGED if name in logs})
 
 
+class Snapshots(TrainerCallback):
+    """Has the model kept every so many steps, that at the end of the training aside; `keep` takes the step.
+
+    Runs in every process, as weights that are split over them are gathered from all.
+    """
+
+    def __init__(self, every: int, keep: Callable[[int], object]) -> None:
+        self.every, self.keep = every, keep
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if state.global_step % self.every == 0 and state.global_step < state.max_steps:
+            self.keep(state.global_step)
+
+
 class OrderOfEpoch(TrainerCallback):
     """Tells the order of rows which epoch it is: in a resumed epoch of several processes, accelerate forgets to."""
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from selfreward import store
 from selfreward.errors import BadInput
+from selfreward.judges.pairwise import Meeting
 from selfreward.judges.shown import judge_prompt
 from selfreward.pairing.judging import vote_id
 from selfreward.pairing.people import person_id
@@ -97,8 +98,9 @@ def _seed(folder: Folder) -> Iterator[str]:
     """The seeds, and what was made of them."""
     num_ift = sum(1 for _ in folder.records(store.IFT_FILE, Example))
     ranked = list(folder.records(store.RANKED_FILE, RankedSet))
-    for _ in folder.records(store.EVAL_SEED_FILE, RankedSet):
-        pass
+    for name in (store.EVAL_SEED_FILE, store.VALIDATION_SEED_FILE):
+        for _ in folder.records(name, RankedSet):
+            pass
     judged, _ = yield from _judgements(folder, store.EFT_JUDGEMENTS_FILE, _known(ranked_responses(ranked)))
     num_eft = sum(1 for _ in folder.records(store.EFT_FILE, Example))
     if folder.has(store.EFT_FILE):
@@ -159,8 +161,37 @@ def _round(folder: Folder) -> Iterator[str]:
         if lesson.get("method") == "dpo":
             yield from _counted(folder, store.LESSON_FILE, "num_pairs", lesson.get("num_pairs"), num_pairs)
         yield from _start_is_there(folder, lesson)
+    yield from _stopped(folder)
     yield from _measured(folder)
     yield from folder.twice
+
+
+def _stopped(folder: Folder) -> Iterator[str]:
+    """What the snapshots of a training were asked, what was said of it, and which of them was chosen."""
+    seed = Folder(folder.path.parent / store.SEED_FOLDER, folder.recipe)
+    sets = list(seed.records(store.VALIDATION_SEED_FILE, RankedSet))
+    prompts = {one.prompt for one in sets}
+    answers = [one for line in folder.records(store.VALIDATION_RESPONSES_FILE, Responses) for one in line.samples]
+    lost = [one.id for one in answers if one.prompt not in prompts]
+    yield from folder.say(
+        store.VALIDATION_RESPONSES_FILE, "responses to prompts that are not those of validation", lost
+    )
+    judged, _ = yield from _judgements(
+        folder, store.VALIDATION_JUDGEMENTS_FILE, _known([*answers, *ranked_responses(sets)])
+    )
+    texts = {(one.prompt, one.text) for one in answers}
+    meetings = folder.records(store.VALIDATION_MEETINGS_FILE, Meeting)
+    lost = [one.id for one in meetings if not {(one.prompt, one.answer_1), (one.prompt, one.answer_2)} <= texts]
+    yield from folder.say(store.VALIDATION_MEETINGS_FILE, "comparisons of answers that are not there", lost)
+    found = folder.json(store.EARLY_STOPPING_FILE)
+    if found:
+        yield from _counted(folder, store.EARLY_STOPPING_FILE, "num_prompts", found.get("num_prompts"), len(sets))
+        if found.get("by") == "scores":
+            wanted = [one.id for one in answers]
+            yield from _all_there(folder, store.VALIDATION_JUDGEMENTS_FILE, wanted, judged, "judgement")
+        better = [one["step"] for one in found.get("looked_at", []) if one.get("better")] or found.get("steps", [])[:1]
+        if [found.get("chosen")] != better[-1:]:
+            yield f"{folder.path / store.EARLY_STOPPING_FILE}: step {found.get('chosen')} is not the last that was better"
 
 
 def _measured(folder: Folder) -> Iterator[str]:

@@ -13,7 +13,9 @@ from support_seeds import messages, write_lines
 
 from selfreward import store
 from selfreward.errors import BadInput, StageFailed
-from selfreward.recipe import Recipe
+from selfreward.micro.people import draw_held_out
+from selfreward.micro.tasks import split_of
+from selfreward.recipe import EarlyStopping, Recipe
 from selfreward.records import Example, RankedResponse, RankedSet, digest
 from selfreward.seeds import Seeds, load_seeds, write_seeds
 from selfreward.seeds.choosing import normal, usable_examples, usable_sets
@@ -30,7 +32,7 @@ NAMES = (store.IFT_FILE, store.RANKED_FILE, store.EVAL_SEED_FILE)
 # What may become of a prompt once it is read: each has one fate.
 FATES = {
     "empty", "too_long", "no_rank_0", "too_few_responses", "all_tied", "duplicate", "held_out", "shared_with_evaluation",
-    "shared_with_ranked", "not_needed", "used",
+    "shared_with_validation", "shared_with_ranked", "not_needed", "used",
 }  # fmt: skip
 
 
@@ -242,6 +244,83 @@ def test_bad_lines_are_skipped_and_counted_where_the_recipe_says_so(tmp_path: Pa
         load_seeds(recipe(2, 1, 1, **sources), tmp_path / "seed")
     seeds = load_seeds(recipe(2, 1, 1, bad_lines="skip", **sources), tmp_path / "seed")
     assert seeds.counts["ift"] == {"rows": 3, "bad_lines": 1, "used": 2}
+
+
+def stopping_early(prompts: int, recipe: Recipe) -> Recipe:
+    training = recipe.training.model_copy(update={"early_stopping": EarlyStopping(prompts=prompts)})
+    return recipe.model_copy(update={"training": training})
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_f22_validation_prompts_of_the_micro_world_are_of_dev_and_nobodys_else(tmp_path: Path, split: str) -> None:
+    measured = MICRO.evaluation.model_copy(update={"split": split})
+    seeds = written(stopping_early(30, MICRO.model_copy(update={"evaluation": measured})), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "eval.jsonl", "ift.jsonl", "ranked.jsonl", "validation.jsonl"
+    ]  # fmt: skip
+    validation = {one.prompt for one in seeds.validation}
+    assert len(validation) == 30 and {split_of(prompt) for prompt in validation} == {"dev"}
+    answered = {text for _, text in draw_held_out(5, 0, split)}  # what models are measured on, beside judges
+    assert not validation & answered
+    assert not any(validation & part for part in prompts_of(seeds))
+    assert all(seeds.is_held_out(prompt) for prompt in validation)
+    assert load_seeds(stopping_early(30, MICRO), tmp_path).validation == seeds.validation  # from the run, once written
+
+
+def test_the_other_seeds_of_the_micro_world_are_the_same_with_a_validation_seed(tmp_path: Path) -> None:
+    one, other = load_seeds(MICRO, tmp_path), load_seeds(stopping_early(30, MICRO), tmp_path)
+    assert (one.ift, one.ranked, one.evaluation) == (other.ift, other.ranked, other.evaluation)
+    assert one.validation == []
+
+
+def test_f22_validation_takes_after_evaluation_and_before_what_is_trained_on(tmp_path: Path) -> None:
+    prompts = [f"question {i}" for i in range(8)]
+    ift = write_lines(tmp_path / "ift.jsonl", [pair(f" {prompt.upper()}\n") for prompt in prompts])
+    ranked = write_lines(tmp_path / "ranked.jsonl", [ranked_row(prompt, 0, 1) for prompt in prompts])
+    without = recipe(1, 2, 3, ift=str(ift), ranked=str(ranked))
+    seeds = written(stopping_early(2, without), tmp_path / "seed")
+    assert seeds.evaluation == load_seeds(without, tmp_path / "none").evaluation
+    validation = {one.prompt for one in seeds.validation}
+    assert len(validation) == 2
+    assert not any(validation & part for part in prompts_of(seeds))
+    assert all(seeds.is_held_out(f"{prompt.upper()} ") for prompt in validation)
+    assert seeds.counts["validation"] == {"used": 2}
+    assert seeds.counts["ranked"] == {"rows": 8, "held_out": 5, "not_needed": 1, "used": 2}
+    assert seeds.counts["ift"] == {
+        "rows": 8, "shared_with_evaluation": 3, "shared_with_validation": 2, "shared_with_ranked": 2, "used": 1
+    }  # fmt: skip
+    another = load_seeds(stopping_early(2, without.model_copy(update={"seed": 1})), tmp_path / "none")
+    assert another.validation == seeds.validation  # no run has trained on what another is stopped by
+
+
+def test_the_validation_seed_of_a_run_is_a_part_of_its_seed_folder(tmp_path: Path) -> None:
+    source = write_folder(tmp_path / "mine", ["a b"], ["e f"], ["g h"])
+    rows = [
+        RankedSet(id="v", prompt="v w", responses=(RankedResponse(text="y", rank=0), RankedResponse(text="n", rank=1)))
+    ]
+    store.append(tmp_path / "mine" / store.VALIDATION_SEED_FILE, rows)
+    stopping = stopping_early(1, recipe(1, 1, 1, source=source))
+    assert [one.prompt for one in load_seeds(stopping, tmp_path / "none").validation] == ["v w"]
+    assert load_seeds(recipe(1, 1, 1, source=source), tmp_path / "none").validation == []
+
+
+def test_no_prompts_left_to_stop_by_are_said_with_what_to_set(tmp_path: Path) -> None:
+    ranked = write_lines(tmp_path / "ranked.jsonl", [ranked_row(f"task {i}", 0, 1) for i in range(3)])
+    ift = write_lines(tmp_path / "ift.jsonl", [pair("a")])
+    wanted = recipe(1, 1, 1, ift=str(ift), ranked=str(ranked))
+    said = (
+        r"num_eft_prompts is 1, there are 0 .*; training\.early_stopping\.prompts is 3, there are 2 .*; "
+        r"set training\.early_stopping\.prompts to 2"
+    )
+    with pytest.raises(BadInput, match=said):
+        load_seeds(stopping_early(3, wanted), tmp_path / "seed")
+
+
+def test_a_run_whose_validation_shares_a_prompt_with_what_it_learns_from_is_refused(tmp_path: Path) -> None:
+    write_folder(tmp_path / "seed", ["a b"], ["e f"], ["g h"])
+    (tmp_path / "seed" / store.VALIDATION_SEED_FILE).write_bytes((tmp_path / "seed" / store.RANKED_FILE).read_bytes())
+    with pytest.raises(BadInput, match="EFT and validation seeds share 1 prompts, such as 'e f'"):
+        load_seeds(stopping_early(1, recipe(1, 1, 1, source="gone")), tmp_path / "seed")
 
 
 def a_set(prompt: str, *responses: tuple[str, int]) -> RankedSet:

@@ -82,7 +82,7 @@ def taught(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
                 LESSONS[method], lambda k: str(small_model), folder, recipe, QuietProgress(),
                 log or (lambda **scalars: logged.append(scalars)), tmp_path / "logs",
             )  # fmt: skip
-        assert [path.name for path in folder.iterdir()] == ["model"]
+        assert [path.name for path in folder.iterdir()] == ["snapshots" if "early_stopping" in training else "model"]
         return model, logged
 
     return teach
@@ -122,6 +122,20 @@ def test_two_processes_of_ray_learn_from_examples_what_one_does(taught: Taught) 
     pytest.importorskip("ray.train", reason="Ray needs the extra [ray]", exc_type=ImportError)
     one = taught("sft", "one", {"device_batch": 4})
     assert_equal(taught("sft", "two", {**TWO, "launcher": "ray_train"}, command=launching.command), one)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("config", ["ddp", "fsdp2"])
+def test_two_processes_keep_the_snapshots_that_one_does(taught: Taught, config: str, tmp_path: Path) -> None:
+    early_stopping = {"early_stopping": {"every": 4}}
+    told = {"FSDP": "1"} if config == "fsdp2" else {}
+    taught("dpo", "one", early_stopping)
+    taught("dpo", "two", {**TWO, "config": config, **early_stopping}, **told)
+    for step in ("step-4", "step-6"):
+        one, two = (weights(tmp_path / name / "snapshots" / step) for name in ("one", "two"))
+        assert one.keys() == two.keys()
+        for name, values in one.items():
+            torch.testing.assert_close(two[name], values, rtol=0, atol=1e-5)
 
 
 @pytest.mark.integration

@@ -63,6 +63,16 @@ def test_k_steps_and_a_resume_equal_all_steps_to_the_bit(
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+@pytest.mark.parametrize("method", ["sft", "dpo"])
+def test_killed_before_its_first_checkpoint_a_training_begins_again_and_ends_in_the_same_bits(
+    method: str, tiny_model: Path, tmp_path: Path, uninterrupted: dict[str, bytes]
+) -> None:
+    """Dropout too, although DPO's reference is not asked again."""
+    with pytest.raises(Killed):
+        teach(tmp_path, tiny_model, LESSONS[method], KilledAfter(2))
+    assert teach(tmp_path, tiny_model, LESSONS[method], QuietProgress()) == uninterrupted[method]
+
+
 @pytest.mark.usefixtures("checkpoint_every_step")
 def test_a_checkpoint_of_another_lesson_or_other_settings_is_not_taken_up(
     tiny_model: Path, tmp_path: Path, uninterrupted: dict[str, bytes]
