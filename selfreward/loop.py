@@ -3,6 +3,7 @@
 Every step is a file or a folder of the run that is made once: running the same folder again goes on where it stopped.
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,14 +14,16 @@ from selfreward.engines import check_engine, find_engine
 from selfreward.errors import BadInput, StageFailed
 from selfreward.evaluation.early_stopping import choose_snapshot
 from selfreward.evaluation.evaluate import evaluate, rivals_of
-from selfreward.judges import open_judge
+from selfreward.evaluation.reward_model import evaluate_reward_model
 from selfreward.judges.shown import begin_of, judge_prompt
 from selfreward.models import link_with_template, vocabulary_size
+from selfreward.pairing.people import human_pairs
 from selfreward.progress import Progress
 from selfreward.recipe import RECIPE_FILE, Recipe
 from selfreward.records import Example, Lesson
 from selfreward.responses import ranked_responses
 from selfreward.round import Engines, Round, judge_into, opened
+from selfreward.round_judges import check_judge
 from selfreward.seeds import Seeds, build_eft, load_seeds, write_seeds
 from selfreward.store import RunFolder, model_name, open_run
 from selfreward.strategies import check_strategy
@@ -64,6 +67,10 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
             evaluate(name, model(k), run_folder.folder(name), rivals_of(before), recipe, seeds, engines, progress)
             run_folder.seal(*(f"{name}/{file}" for file in store.EVAL_FILES))
 
+        def reward_model() -> Path:
+            engines.close()
+            return reward_model_of(run_folder, recipe, seeds, model, progress)
+
         teach(-1, Lesson(method="sft", examples=tuple(seeds.ift), start=0))  # the SFT baseline, on IFT alone
         measure(-1)
         eft = eft_seed(run_folder, recipe, seeds, engines, model(-1), progress)
@@ -71,7 +78,9 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
         measure(1)
         for k in range(2, recipe.rounds + 2):
             folder = run_folder.folder(model_name(k))
-            round_ = Round(k, recipe.of_round(k), seeds, eft, folder, model, engines, progress, partial(teach, k))
+            round_ = Round(
+                k, recipe.of_round(k), seeds, eft, folder, model, engines, progress, partial(teach, k), reward_model
+            )
             lesson = check_strategy(round_.recipe)(round_)
             store.write_json(round_.folder / store.COUNTS_FILE, round_.counts)
             run_folder.seal(f"{model_name(k)}/{store.COUNTS_FILE}")
@@ -118,6 +127,22 @@ def eft_seed(
     return eft
 
 
+def reward_model_of(
+    run_folder: RunFolder, recipe: Recipe, seeds: Seeds, model: Callable[[int], str], progress: Progress
+) -> Path:
+    """The folder of the run's reward model, trained on people's rankings and measured the first time it is asked for."""
+    folder = run_folder.folder(store.REWARD_MODEL_FOLDER)
+    pairing = human_pairs(seeds.ranked)
+    start = {"m0": 0, "sft": -1, "m1": 1}[recipe.reward_model.start]
+    lesson = Lesson(method="reward", pairs=tuple(pairing.pairs), start=start)
+    store.write_json(folder / store.COUNTS_FILE, {"pairs": pairing.counts})
+    store.write_json(folder / store.LESSON_FILE, lesson.summary())
+    finished = train(lesson, model, folder, recipe, progress, run_folder.log, run_folder.attempt)
+    evaluate_reward_model(folder, recipe, seeds, progress)
+    run_folder.seal(store.REWARD_MODEL_FOLDER)
+    return finished
+
+
 def check(recipe: Recipe) -> None:
     """BadInput for what a recipe names and there is not, before any work is done."""
     check_adapter(recipe.adapter)
@@ -126,7 +151,7 @@ def check(recipe: Recipe) -> None:
     for one in (recipe, *(recipe.of_round(k) for k in range(2, recipe.rounds + 2) if recipe.schedule)):
         for engine in one.engines:
             find_engine(engine.name)
-        open_judge(one.judge.name)
+        check_judge(one)
         judge_prompt(one.judge.template, "", "")
         if one.judge.read == "direct":
             begin_of(one.judge)

@@ -2,7 +2,8 @@
 
 Every record is frozen, and one record is one line of JSONL that can be read on its own: it repeats the texts it is
 about. Records refer to one another by id, never by position; an id is a hash of content, so the same thing made twice
-has the same id. Scores are points, 0 to 5 (arXiv 2401.10020, section 2.2).
+has the same id. Scores are points, 0 to 5 (arXiv 2401.10020, section 2.2); where a judge is a reward model they are its
+rewards, any real numbers, and what stands of points below holds for rewards on their own scale.
 """
 
 import hashlib
@@ -136,13 +137,15 @@ DPO_LOSS = Loss()
 
 
 class Lesson(Record):
-    """What a strategy hands to a trainer: pairs for DPO or examples for SFT, and the models they are about."""
+    """What a strategy hands to a trainer: pairs for DPO, examples for SFT or prompts for RL, and the models they are about."""
 
-    method: Literal["sft", "dpo"]
+    method: Literal["sft", "dpo", "reward", "rl"]  # reward: pairs for a reward model
     pairs: tuple[Pair, ...] = ()
     examples: tuple[Example, ...] = ()
+    prompts: tuple[Prompt, ...] = ()
     start: int  # k of the model M_k that is taught; -1 is the SFT baseline
-    reference: int | None = None  # k of DPO's reference model; None for SFT
+    reference: int | None = None  # k of the reference model of DPO and RL; None for the others
+    reward_model: str | None = None  # of RL: the folder beside that of the lesson's model which holds it
     loss: Loss = DPO_LOSS  # of pairs
 
     def summary(self) -> dict[str, object]:
@@ -150,5 +153,6 @@ class Lesson(Record):
         return {
             "method": self.method, "start": self.start, "reference": self.reference,
             "num_pairs": len(self.pairs), "num_examples": len(self.examples),
+            "num_prompts": len(self.prompts), "reward_model": self.reward_model,
             **({"loss": self.loss.model_dump()} if self.loss != DPO_LOSS else {}),
         }  # fmt: skip

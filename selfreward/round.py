@@ -39,6 +39,7 @@ from selfreward.records import (
     seed_of,
 )
 from selfreward.responses import Responses, Samples, sample
+from selfreward.round_judges import ROUND_JUDGES
 from selfreward.seeds import Seeds
 
 R = TypeVar("R", bound=Record)
@@ -98,6 +99,10 @@ def opened(options: EngineOptions, log: Log | None = None) -> Iterator[Engines]:
         engines.close()
 
 
+def _no_reward_model() -> Path:
+    raise StageFailed("a round outside of a run has no reward model", "round")
+
+
 @dataclass
 class Round:
     """Round k, which makes M_k from what M_{k-1} writes and thinks of it."""
@@ -111,6 +116,7 @@ class Round:
     engines: Engines
     progress: Progress
     look_ahead: Callable[[Lesson, str], None] | None = None  # teaches a lesson aside, into `/ahead` of the round
+    reward_model: Callable[[], Path] = _no_reward_model  # folder of the run's, made when it is first asked for
     counts: dict[str, dict[str, int]] = field(default_factory=dict)  # what was made and dropped, stage by stage
 
     @property
@@ -189,13 +195,16 @@ class Round:
             self._watch(response_alarms(responses, self._chars_before(), self.recipe.guards))
         return responses
 
-    def judge(self, responses: Sequence[Response]) -> Sequence[Judgement]:
-        """A judgement of every response by the recipe's judge, who by default is the model of the round."""
-        path, judge = self.folder / store.JUDGEMENTS_FILE, self.recipe.judge
-        name = judge_name(judge.engine, self.model)
-        judgements = judge_into(
-            path, responses, judge, self.recipe, self.engines, self.model_path(self.k - 1), name, self.progress
-        )
+    def judge(self, responses: Sequence[Response], by: str | None = None) -> Sequence[Judgement]:
+        """A judgement of every response by the recipe's judge, who by default is the model of the round, or by ROUND_JUDGES[by]."""
+        if (found := ROUND_JUDGES.get(by or self.recipe.judge.name)) is not None:
+            judgements = found(self, responses)
+        else:
+            path, judge = self.folder / store.JUDGEMENTS_FILE, self.recipe.judge
+            name = judge_name(judge.engine, self.model)
+            judgements = judge_into(
+                path, responses, judge, self.recipe, self.engines, self.model_path(self.k - 1), name, self.progress
+            )
         self._seal(store.JUDGEMENTS_FILE)
         votes: Counter[str] = Counter()
         counts = Counter({"judgements": len(judgements), "unscored": 0, "of_cut_responses": 0})
@@ -243,6 +252,13 @@ class Round:
         self._seal(store.PAIRS_FILE)
         self._watch(pair_alarms(len(pairs), pairing.counts["prompts"], self.recipe.guards))
         return self._lesson(pairs, loss)
+
+    def rl_lesson(self, prompts: Sequence[Prompt]) -> Lesson:
+        """Prompts as a lesson in which a model is rewarded for what it answers; start and anchor as the recipe says."""
+        rewarding = self.reward_model().parent.name
+        return self._lesson([]).model_copy(
+            update={"method": "rl", "prompts": tuple(prompts), "reward_model": rewarding}
+        )
 
     def sft_lesson(self, examples: Sequence[Example], start: int = 0) -> Lesson:
         """Examples, joined to the IFT and EFT seeds, as a lesson for M0, or another M_k."""

@@ -21,6 +21,7 @@ from selfreward.recipe import Recipe
 from selfreward.records import Lesson, Loss
 from selfreward.responses import ranked_responses
 from selfreward.round import Round
+from selfreward.round_judges import check_reward_model
 from selfreward.seeds import build_eft
 
 Strategy = Callable[[Round], Lesson]
@@ -36,6 +37,17 @@ def positives_only(round: Round) -> Lesson:
     """The same paper's ablation (section 3.2): responses that score a perfect 5 join the seeds, M0 is fine-tuned on all."""
     responses = round.sample(round.new_prompts())
     return round.sft_lesson(positives(round.judge(responses)))
+
+
+def frozen_reward_model(round: Round) -> Lesson:
+    """What the paper sets out from (section 1): the same rounds, judged by a reward model on people's rankings, frozen."""
+    responses = round.sample(round.new_prompts())
+    return round.dpo_lesson(round.pair(round.judge(responses, by="reward_model")))
+
+
+def rlhf(round: Round) -> Lesson:
+    """RLHF, Ouyang et al. 2022, arXiv 2203.02155: samples are rewarded by that model as they are drawn (RLOO, arXiv 2402.14740)."""
+    return round.rl_lesson(round.new_prompts())
 
 
 def sft_only(round: Round) -> Lesson:
@@ -132,8 +144,8 @@ def process_based(round: Round) -> Lesson:
 STRATEGIES: dict[str, Strategy] = {
     strategy.__name__: strategy
     for strategy in (
-        self_rewarding, positives_only, sft_only, human_dpo, spin, meta_rewarding, consistency_regularised, sppo, irpo,
-        self_consistency, dice, temporal, self_taught_evaluator, process_based,
+        self_rewarding, positives_only, frozen_reward_model, rlhf, sft_only, human_dpo, spin, meta_rewarding,
+        consistency_regularised, sppo, irpo, self_consistency, dice, temporal, self_taught_evaluator, process_based,
     )
 }  # fmt: skip
 
@@ -143,6 +155,22 @@ def _rankings(recipe: Recipe) -> None:
         raise BadInput(
             f"{recipe.strategy} needs responses that people ranked", "seeds.num_eft_prompts", "set it above 0"
         )
+
+
+def _points(recipe: Recipe) -> None:
+    if recipe.judge.name == "reward_model":
+        todo = "choose another judge, or another strategy"
+        raise BadInput(f"{recipe.strategy} looks for 5 points, and rewards are no points", "judge.name", todo)
+
+
+def _reward_model(recipe: Recipe) -> None:
+    check_reward_model(recipe, recipe.strategy)
+
+
+def _one_process(recipe: Recipe) -> None:
+    if recipe.training.launcher != "in_process":
+        todo = "set it to in_process, or choose frozen_reward_model"
+        raise BadInput(f"{recipe.strategy} is trained in one process", "training.launcher", todo)
 
 
 def _judgements_in_words(recipe: Recipe) -> None:
@@ -167,13 +195,15 @@ def _likelihoods(recipe: Recipe) -> None:
 
 def _to_the_end(recipe: Recipe) -> None:
     if recipe.training.early_stopping:
-        what = f"is for lessons of DPO, and {recipe.strategy} teaches by SFT alone"
+        what = f"is for lessons of DPO, and {recipe.strategy} teaches otherwise"
         raise BadInput(what, "training.early_stopping", "leave it out")
 
 
 NEEDS: dict[str, tuple[Callable[[Recipe], None], ...]] = {  # what a recipe must have for a strategy
-    "positives_only": (_to_the_end,),
+    "positives_only": (_points, _to_the_end),
     "sft_only": (_to_the_end,),
+    "frozen_reward_model": (_reward_model,),
+    "rlhf": (_reward_model, _one_process, _to_the_end),
     "human_dpo": (_rankings,),
     "dice": (_rankings, _likelihoods),
     "consistency_regularised": (_likelihoods,),

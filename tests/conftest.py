@@ -86,6 +86,18 @@ def tiny_m0(tmp_path_factory: pytest.TempPathFactory, micro_tokenizer_folder: Pa
 
 
 @pytest.fixture(scope="session")
+def tiny_reward_model(tiny_m0: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The body of `tiny_m0` with a random head of one number, which nobody trained."""
+    from selfreward.chat import load_tokenizer
+    from selfreward.training.reward_model import new_reward_model
+
+    folder = tmp_path_factory.mktemp("tiny_reward_model") / "model"
+    new_reward_model(str(tiny_m0), seed=0).save_pretrained(folder)
+    load_tokenizer(tiny_m0).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def micro_fast(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which `selfreward run micro-fast` was run, with what that printed as printed.txt; for reading alone.
 

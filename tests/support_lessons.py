@@ -1,4 +1,4 @@
-"""Small lessons of either kind, and a progress that kills their training half way."""
+"""Small lessons of several kinds, and a progress that kills their training half way."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ WORDS = ["the", "cat", "sees", "a", "big", "red", "dog", "about", "the", "river"
 
 
 def lessons(num: int) -> dict[str, Lesson]:
-    """A lesson of `num` examples and one of `num` pairs, of various lengths."""
+    """A lesson of `num` examples and two of `num` pairs, of various lengths."""
     texts = [(f"write about {i} " + "the dog " * (i % 5), " ".join(WORDS[: 3 + i % 7])) for i in range(num)]
     examples = tuple(Example(id=p, prompt=p, response=r, source="ift") for p, r in texts)
     pairs = tuple(
@@ -24,6 +24,7 @@ def lessons(num: int) -> dict[str, Lesson]:
     return {
         "sft": Lesson(method="sft", examples=examples, start=0),
         "dpo": Lesson(method="dpo", pairs=pairs, start=0, reference=0),
+        "reward": Lesson(method="reward", pairs=pairs, start=0),
     }
 
 

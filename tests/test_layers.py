@@ -35,6 +35,7 @@ LAYERS = {
     "selfreward.pairing": 3,
     "selfreward.guards": 3,
     "selfreward.round": 4,
+    "selfreward.round_judges": 4,
     "selfreward.meta_judge": 4,
     "selfreward.strategies": 5,
     "selfreward.training": 5,
@@ -60,7 +61,8 @@ ASKS_THE_ORACLE = {
     "selfreward.micro.reviews",  # what M0 has read
 }
 OF_A_ROUND = tuple(
-    f"selfreward.{name}" for name in ("prompts", "responses", "judges", "pairing", "templates", "engines", "training")
+    f"selfreward.{name}"
+    for name in ("prompts", "responses", "judges", "round_judges", "pairing", "templates", "engines", "training")
 )
 
 

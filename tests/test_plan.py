@@ -116,6 +116,36 @@ def test_tokens_are_counted_by_hand() -> None:
     assert stage(found, "train m2")["trained_tokens"] == 50 * 2 * 30 * (2 + 1)  # two epochs and the reference
 
 
+@pytest.mark.parametrize("change", ["strategy=frozen_reward_model", "judge.name=reward_model"])
+def test_a_reward_model_is_made_once_and_reads_in_place_of_a_judge_that_writes(change: str) -> None:
+    found = plan(micro(change, "seeds.num_eft_prompts=10", "plan.prompt_tokens=10", "plan.response_tokens=20"), SLOW)
+    names = [one["name"] for one in found["stages"]]
+    assert [name for name in names if "reward_model" in name] == ["train reward_model", "reward_model eval_judgements"]
+    assert names.index("m2 responses") < names.index("train reward_model") < names.index("m2 judgements")
+    assert stage(found, "train reward_model")["trained_tokens"] == 10 * 3 * 2 * 30 * micro().reward_model.epochs
+    judged = stage(found, "m3 judgements")
+    assert (judged["read_tokens"], judged["written_tokens"]) == (micro().prompts.num * 4 * 30, 0)
+
+
+def test_a_round_of_rlhf_is_drawn_read_and_trained_on_in_one_stage() -> None:
+    settings = (
+        "prompts.num=100",
+        "plan.prompt_tokens=10",
+        "plan.response_tokens=20",
+        "rl.num_samples=5",
+        "rl.epochs=2",
+    )
+    found = plan(micro("strategy=rlhf", *settings), SLOW)
+    assert [one["name"] for one in found["stages"] if one["name"].endswith("m3") or one["name"].startswith("m3")] == [
+        "m3 prompts", "train m3", "m3 eval_responses", "m3 eval_judgements"
+    ]  # fmt: skip
+    taught = stage(found, "train m3")
+    rows = 100 * 2 * 5
+    assert taught["written_tokens"] == rows * 20
+    assert taught["read_tokens"] == 100 * 2 * 10 + 2 * rows * 30  # sampling; reward model and policy
+    assert taught["trained_tokens"] == 2 * rows * 30  # with the reference
+
+
 def test_arithmetic_and_traffic_bind_in_turn() -> None:
     fast_memory, fast_units = replace(SLOW, bandwidth=1e15), replace(SLOW, flops=1e18)
     for bound in (fast_memory, fast_units):

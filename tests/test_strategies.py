@@ -61,7 +61,7 @@ def several_batches_of_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def new_round(seeds: Seeds, tmp_path: Path) -> Callable[..., Round]:
+def new_round(seeds: Seeds, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Round]:
     """Makes a round of M2 in a folder of its own, or in the folder that is named."""
 
     def make(script: Any = support_engines.said, recipe: Recipe = RECIPE, run: str = "run", k: int = 2) -> Round:
@@ -72,7 +72,12 @@ def new_round(seeds: Seeds, tmp_path: Path) -> Callable[..., Round]:
         def look_ahead(lesson: Lesson, beside: str) -> None:
             (folder / beside.strip("/") / store.MODEL_FOLDER).mkdir(parents=True)
 
-        return Round(k, recipe, seeds, [], folder, lambda j: f"model of m{j}", engines, QuietProgress(), look_ahead)
+        def reward_model() -> Path:
+            return request.getfixturevalue("tiny_reward_model")
+
+        return Round(
+            k, recipe, seeds, [], folder, lambda j: f"model of m{j}", engines, QuietProgress(), look_ahead, reward_model
+        )
 
     return make
 

@@ -12,7 +12,7 @@ from typing import Any
 from selfreward import store
 from selfreward.engines.base import Sampling
 from selfreward.evaluation.health import judge_health
-from selfreward.evaluation.reward_modelling import reward_modelling
+from selfreward.evaluation.reward_modelling import rankings_of, reward_modelling
 from selfreward.progress import Progress
 from selfreward.recipe import Judge, Recipe
 from selfreward.records import Prompt, Response, digest
@@ -119,11 +119,7 @@ def _judging(
     path = folder / store.EVAL_JUDGEMENTS_FILE
     responses = ranked_responses(seeds.evaluation)
     judgements = judge_into(path, responses, settings, recipe, engines, model_folder, name, progress)
-    rankings = {"human": seeds.evaluation}
-    if recipe.seeds.is_micro:
-        from selfreward.evaluation.micro import oracle_ranking
-
-        rankings["oracle"] = oracle_ranking(seeds.evaluation)
+    rankings = rankings_of(recipe, seeds)
     return {
         "reward_modelling": {
             truth: reward_modelling(sets, judgements, recipe.seed) for truth, sets in rankings.items()

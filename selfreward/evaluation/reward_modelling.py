@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from selfreward.recipe import Recipe
 from selfreward.records import Judgement, RankedSet
 from selfreward.responses import ranked_response_id
+from selfreward.seeds import Seeds
 from selfreward.statistics import RankedScores, TiePolicy, reward_metrics
 
 RECORDED: tuple[TiePolicy, ...] = ("excluded", "agreement", "half")  # the tie policies of eval.json
@@ -28,6 +30,16 @@ def reward_modelling(sets: Sequence[RankedSet], judgements: Sequence[Judgement],
     any_policy = found[RECORDED[0]]  # counts do not depend on the policy
     result["counts"] = {name: getattr(any_policy, name) for name in ("sets", "sets_used", "responses", "unscored")}
     return result
+
+
+def rankings_of(recipe: Recipe, seeds: Seeds) -> dict[str, list[RankedSet]]:
+    """The truths by which a run's judges are measured: people's ranks, and in the micro-world the oracle's."""
+    rankings = {"human": seeds.evaluation}
+    if recipe.seeds.is_micro:
+        from selfreward.evaluation.micro import oracle_ranking
+
+        rankings["oracle"] = oracle_ranking(seeds.evaluation)
+    return rankings
 
 
 def join(sets: Sequence[RankedSet], judgements: Sequence[Judgement]) -> list[RankedScores]:

@@ -65,17 +65,63 @@ class Estimator:
             shots = recipe.prompts.shots_seed + recipe.prompts.shots_generated
             attempts = math.ceil(num / assumed.accepted)
             samples = recipe.responses.num_samples
+            found += [self._generating(f"{name} prompts", attempts, 1, 0, shots * prompt, prompt)]
+            if recipe.strategy == "rlhf":
+                found += [*self._reward_model(k), self._rl(name, num), *self._measured(name)]
+                continue
+            found += [self._generating(f"{name} responses", num, samples, 0, prompt, response)]
+            if recipe.judge.name == "reward_model" or recipe.strategy == "frozen_reward_model":
+                found += [*self._reward_model(k), self._rewarding(f"{name} judgements", num * samples)]
+            else:
+                found += [
+                    self._judging(
+                        f"{name} judgements", num * samples, recipe.judge.votes, recipe.judge.read, recipe.judge.engine
+                    )
+                ]
             found += [
-                self._generating(f"{name} prompts", attempts, 1, 0, shots * prompt, prompt),
-                self._generating(f"{name} responses", num, samples, 0, prompt, response),
-                self._judging(
-                    f"{name} judgements", num * samples, recipe.judge.votes, recipe.judge.read, recipe.judge.engine
-                ),
                 self._dpo(name, round(num * assumed.paired), ift_row),
                 *self._stopped(name),
                 *self._measured(name),
             ]
         return found
+
+    def _reward_model(self, k: int) -> list[Stage]:
+        """What the first round that wants a reward model makes: it is trained on all pairs of each set, and measured."""
+        if k > 2:
+            return []
+        seeds, settings, name = self.recipe.seeds, self.recipe.reward_model, store.REWARD_MODEL_FOLDER
+        pairs = seeds.num_eft_prompts * math.comb(seeds.num_ranked_responses, 2)
+        tokens = 2 * pairs * (self.recipe.plan.prompt_tokens + self.recipe.plan.response_tokens)
+        measured = self.recipe.evaluation.num_ranked_sets * seeds.num_ranked_responses
+        return [
+            self._training(name, pairs, tokens, settings.epochs, settings.batch, reference_tokens=0, sides=2),
+            self._rewarding(f"{name} eval_judgements", measured),
+        ]
+
+    def _rewarding(self, name: str, responses: int) -> Stage:
+        """Responses that a reward model reads."""
+        return self._generating(
+            name, responses, 1, 0, self.recipe.plan.prompt_tokens + self.recipe.plan.response_tokens, 0
+        )
+
+    def _rl(self, name: str, num: int) -> Stage:
+        """Each prompt sampled, read by reward model, reference and policy, and learnt from, in every epoch; one stage."""
+        recipe, assumed = self.recipe, self.recipe.plan
+        settings, prompt, response = recipe.rl, assumed.prompt_tokens, assumed.response_tokens
+        rows = num * settings.epochs * settings.num_samples
+        sampled = self._generating(
+            name, num * settings.epochs, settings.num_samples, 0, prompt, response, settings.batch
+        )
+        read = self._rewarding(name, 2 * rows)
+        tokens, batch = rows * (prompt + response), settings.batch * settings.num_samples
+        trained = self._training(name, rows, tokens, 1, batch, reference_tokens=tokens, sides=1)
+        return replace(
+            trained,
+            read_tokens=sampled.read_tokens + read.read_tokens,
+            written_tokens=sampled.written_tokens,
+            seconds=sampled.seconds + read.seconds + trained.seconds,
+            memory_bytes=sampled.memory_bytes + trained.memory_bytes,
+        )
 
     @property
     def num_snapshots(self) -> int:

@@ -10,12 +10,12 @@ from selfreward.recipe.files import RECIPE_FILE, list_recipes, load_recipe, reci
 from selfreward.recipe.guards import Guards
 from selfreward.recipe.round import Judge, LessonOptions, MetaJudge, Pairs, Prompts, Responses
 from selfreward.recipe.seeds import Eft, Form, Seeds, Source
-from selfreward.recipe.training import Adapter, Dpo, EarlyStopping, Sft, Training
+from selfreward.recipe.training import Adapter, Dpo, EarlyStopping, RewardModel, Rl, Sft, Training
 from selfreward.recipe.whole import Chat, Evaluation, Plan, Recipe, Shape, differences, flat, schema
 
 __all__ = [
     "RECIPE_FILE", "Adapter", "Chat", "Dpo", "EarlyStopping", "Eft", "EngineOptions", "Evaluation", "Form", "Guards", "Judge",
-    "LessonOptions", "MetaJudge", "Pairs", "Plan", "Prompts", "Ray", "Recipe", "Responses", "Seeds", "Server", "Sft",
-    "Shape", "Source", "Training", "Vllm", "differences", "flat", "list_recipes", "load_recipe", "recipe_of", "schema",
-    "to_yaml",
+    "LessonOptions", "MetaJudge", "Pairs", "Plan", "Prompts", "Ray", "Recipe", "Responses", "RewardModel", "Rl", "Seeds",
+    "Server", "Sft", "Shape", "Source", "Training", "Vllm", "differences", "flat", "list_recipes", "load_recipe",
+    "recipe_of", "schema", "to_yaml",
 ]  # fmt: skip

@@ -51,7 +51,10 @@ class Responses(Section):
 class Judge(Section):
     """Who scores the candidates, and how often. Section 2.2 and figure 2."""
 
-    name: str = cited("llm", "2.2: the model judges itself; or package.module:function")
+    name: str = cited(
+        "llm",
+        "2.2: llm, the model judges itself; reward_model, a frozen one on people's rankings; or package.module:function",
+    )
     template: str = cited("additive", "figure 2: five additive points; a shipped template or a .jinja file")
     votes: Count = cited(3, "3.1.3: 3 judgements of each response, averaged")
     temperature: Temperature = cited(0.7, "3.1.3: the settings of the candidates")
@@ -127,7 +130,7 @@ class MetaJudge(Section):
 
 
 class LessonOptions(Section):
-    """Which models a lesson of pairs is about. Section 2.4."""
+    """Which models a lesson of pairs, or of RL, is about. Section 2.4."""
 
     start: str = cited("previous", "2.4: M_k is taught from M_{k-1}, previous; or m0, sft, m1 ...", pattern=MODEL)
     reference: str = cited("start", "2.4: DPO's reference is the model that it starts from; or m0, sft, m1 ...",

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import ValidationInfo, field_validator, model_validator
 
-from selfreward.recipe.fields import Count, Dropout, NotNegative, Positive, Section, cited
+from selfreward.recipe.fields import AtLeastTwo, Count, Dropout, NotNegative, Positive, Section, cited
 
 
 def _final_rate(final_lr: float, info: ValidationInfo) -> float:
@@ -55,6 +55,46 @@ class EarlyStopping(Section):
         "3.1.3 has Claude 2 compare pairs of answers (pairwise); scores: the judge of the rounds scores them, which is what "
         "EFT teaches; health: a snapshot is good while its own judging passes no limit of `guards`",
     )
+
+
+class RewardModel(Section):
+    """A reward model on people's rankings, for what asks for one: it scores in place of the judge and is then frozen.
+
+    The paper names it as what its judge is to replace (section 1), and gives no settings: they are InstructGPT's (arXiv
+    2203.02155, appendix C.2).
+    """
+
+    start: Literal["m0", "sft", "m1"] = cited(
+        "m1", "InstructGPT: the fine-tuned model; M1 is also what the policies and the model's own judge begin from"
+    )
+    lr: Positive = cited(9e-6, "InstructGPT")
+    final_lr: Positive = cited(9e-7, "InstructGPT: cosine decay to a tenth")
+    epochs: Count = cited(1, "InstructGPT: more epochs overfit, as each response is in several pairs")
+    batch: Count = cited(
+        64, "InstructGPT has 64 prompts with all their pairs in an update; here pairs, over all devices"
+    )
+    max_tokens: Count = cited(2048, "not stated; prompt and response together")
+
+    _falling = field_validator("final_lr")(_final_rate)
+
+
+class Rl(Section):
+    """Reinforcement learning against the reward model, with RLOO (arXiv 2402.14740): RLHF without a value model.
+
+    The reward of a response is the reward model's less beta (log p - log ref), the baseline the mean of the other samples.
+    """
+
+    beta: Positive = cited(0.05, "TRL's default for RLOO; InstructGPT has 0.02 for PPO")
+    lr: Positive = cited(1e-6, "TRL's default for RLOO; that of DPO in 3.1.3")
+    final_lr: Positive = cited(1e-7, "not stated; a tenth, as for DPO in 3.1.3")
+    num_samples: AtLeastTwo = cited(4, "3.1.3: N = 4, as many as the other strategies draw of a prompt")
+    temperature: Positive = cited(
+        1.0, "the policy itself is what is rewarded: no top-p, and log-probs at the same temperature"
+    )
+    epochs: Count = cited(1, "not stated; each meets every prompt once, with fresh samples")
+    batch: Count = cited(16, "prompts per update, each with its samples; as for DPO in 3.1.3")
+
+    _falling = field_validator("final_lr")(_final_rate)
 
 
 class Training(Section):

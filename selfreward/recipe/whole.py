@@ -12,7 +12,7 @@ from selfreward.recipe.fields import Count, Positive, Section, Share, Whole, cit
 from selfreward.recipe.guards import Guards
 from selfreward.recipe.round import Judge, LessonOptions, MetaJudge, Pairs, Prompts, Responses
 from selfreward.recipe.seeds import Eft, Seeds
-from selfreward.recipe.training import Adapter, Dpo, Sft, Training
+from selfreward.recipe.training import Adapter, Dpo, RewardModel, Rl, Sft, Training
 
 SCHEDULED = (
     "strategy",
@@ -23,6 +23,7 @@ SCHEDULED = (
     "lesson",
     "sft",
     "dpo",
+    "rl",
 )  # what may differ from round to round
 
 
@@ -93,6 +94,8 @@ class Recipe(Section):
     lesson: LessonOptions = cited(LessonOptions(), LessonOptions.__doc__ or "")
     sft: Sft = cited(Sft(), Sft.__doc__ or "")
     dpo: Dpo = cited(Dpo(), Dpo.__doc__ or "")
+    reward_model: RewardModel = cited(RewardModel(), RewardModel.__doc__ or "")
+    rl: Rl = cited(Rl(), Rl.__doc__ or "")
     training: Training = cited(Training(), Training.__doc__ or "")
     adapter: Adapter = cited(Adapter(), Adapter.__doc__ or "")
     engine: EngineOptions = cited(EngineOptions(), EngineOptions.__doc__ or "")

@@ -104,9 +104,15 @@ def head_to_head_table(rows: Sequence[Mapping[str, Any]], judge: str = "") -> Ta
 def reward_tables(tables: Mapping[str, Any]) -> list[Table]:
     """A table for each truth that judgements were measured against, the paper's figures in it."""
     return [
-        _reward_table(truth, policies, tables["models"], tables["paper_reward_modelling"])
+        _reward_table(truth, policies, _judges(tables["models"], policies), tables["paper_reward_modelling"])
         for truth, policies in tables["reward_modelling"].items()
     ]
+
+
+def _judges(models: Sequence[str], policies: Mapping[str, Any]) -> list[str]:
+    """The models, and after them what else was measured as they are: a reward model."""
+    measured = (name for metrics in policies.values() for by_name in metrics.values() for name in by_name)
+    return list(dict.fromkeys((*models, *measured)))
 
 
 def _reward_table(

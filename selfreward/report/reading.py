@@ -27,16 +27,18 @@ def tables(folder: Path) -> Table:
     """All tables of a run; BadInput where `folder` is no folder.
 
     `seeds` has what was read, left out and used, by part (ift, ranked, evaluation, eft).
-    `summary` has a row for each measured model, with None for what is missing. `capability`, `judge_health`, `counts`, `lines`
-    and `early_stopping` are by model; `by_family`, `by_complexity` and `by_point` by group, then model; `reward_modelling`
-    by truth, tie policy, metric, then model; `head_to_head`, `alarms`, `time` and `torn`, the lines that kills had torn, are
-    lists.
+    `summary` has a row for each measured model, the reward model last, with None for what is missing. `capability`,
+    `judge_health`, `counts`, `lines` and `early_stopping` are by model; `by_family`, `by_complexity` and `by_point` by group,
+    then model; `reward_modelling` by truth, tie policy, metric, then model; `head_to_head`, `alarms`, `time` and `torn`, the
+    lines that kills had torn, are lists.
     """
     if not folder.is_dir():
         raise BadInput("no such run", folder, "start one with: selfreward run micro")
     problems: list[str] = []
     models = _models(folder)
     evaluations = {model: _json(folder / model / store.EVAL_FILE, problems) for model in models}
+    rewarding = _json(folder / store.REWARD_MODEL_FOLDER / store.EVAL_FILE, problems)
+    judges = {**evaluations, **({store.REWARD_MODEL_FOLDER: rewarding} if rewarding else {})}
     metrics = _metrics(folder / store.METRICS_FILE, problems)
     trained = _trained(metrics)
     capabilities = {model: _mapping(found.get("capability")) for model, found in evaluations.items()}
@@ -45,19 +47,19 @@ def tables(folder: Path) -> Table:
         "models": models,
         "seeds": _seeds(folder / store.SEED_FOLDER, problems),
         "not_evaluated": [model for model, found in evaluations.items() if not found],
-        "summary": [_summary(model, found) for model, found in evaluations.items() if found],
+        "summary": [_summary(model, found) for model, found in judges.items() if found],
         "capability": {model: _measures(found) for model, found in capabilities.items() if found},
         "by_family": _by_group(capabilities, "by_family"),
         "by_complexity": _by_group(capabilities, "by_complexity"),
         "by_point": _by_point(capabilities),
         "head_to_head": _head_to_head(evaluations),
-        "reward_modelling": _reward_modelling(evaluations),
+        "reward_modelling": _reward_modelling(judges),
         "paper_reward_modelling": REWARD_MODELLING,
         "judge_health": {model: health for model in models if (health := _health(evaluations[model]))},
         "counts": {
             model: found
-            for model in models
-            if (found := _counts(folder, model, evaluations[model], trained.get(model, {}), problems))
+            for model in (*models, store.REWARD_MODEL_FOLDER)
+            if (found := _counts(folder, model, judges.get(model, {}), trained.get(model, {}), problems))
         },
         "early_stopping": {
             model: found for model in models if (found := _json(folder / model / store.EARLY_STOPPING_FILE, problems))

@@ -57,6 +57,8 @@ VALIDATION_RESPONSES_FILE = "validation_responses.jsonl"  # the snapshots', and 
 VALIDATION_JUDGEMENTS_FILE = "validation_judgements.jsonl"
 VALIDATION_MEETINGS_FILE = "validation_meetings.jsonl"
 EARLY_STOPPING_FILE = "early_stopping.json"
+# reward_model/ has a lesson, counts, judgements, measurements and a model, too
+REWARD_MODEL_FOLDER = "reward_model"
 
 SEED_FILES = (IFT_FILE, RANKED_FILE, EVAL_SEED_FILE, VALIDATION_SEED_FILE)  # that a run begins with
 EVAL_FILES = (EVAL_RESPONSES_FILE, EVAL_JUDGEMENTS_FILE, EVAL_FILE)  # the measurements of one model

@@ -34,7 +34,7 @@ def _require(package: str, kind: str, extra: str) -> None:
         raise BadInput(f"{kind} needs {package}, which is not installed", "adapter.kind", todo)
 
 
-def lora_config(adapter: Adapter, model: Any) -> Any | None:
+def lora_config(adapter: Adapter, model: Any, task: str = "CAUSAL_LM") -> Any | None:
     """PEFT's configuration for a model; None where all weights are trained. BadInput where a target is not in it."""
     if adapter.kind == "none":
         return None
@@ -48,7 +48,7 @@ def lora_config(adapter: Adapter, model: Any) -> Any | None:
             what = f"the model has no module {unknown[0]!r}"
             raise BadInput(what, "adapter.targets", nearest(unknown[0], [m for m in modules if not m.isdecimal()]))
     return LoraConfig(
-        task_type="CAUSAL_LM",
+        task_type=task,
         r=adapter.rank,
         lora_alpha=adapter.alpha,
         lora_dropout=adapter.dropout,

@@ -4,12 +4,13 @@ The chat template is applied by `selfreward.chat` alone, so that the ids trained
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
 from typing import Any
 
 import torch
 
-from selfreward.chat import encode_example
-from selfreward.records import DPO_LOSS, Example, Loss, Pair
+from selfreward.chat import encode_example, encode_prompt
+from selfreward.records import DPO_LOSS, Example, Loss, Pair, Prompt
 
 IGNORED = -100  # the label that cross entropy leaves out
 MEGABATCH = 8  # batches sorted by length together: more pads less, and shuffles less
@@ -48,30 +49,75 @@ def dpo_rows(tokenizer: Any, pairs: Sequence[Pair], max_tokens: int, loss: Loss 
     return rows
 
 
+def reward_rows(tokenizer: Any, pairs: Sequence[Pair], max_tokens: int) -> list[dict[str, list[int]]]:
+    """Rows of `chosen_ids` and `rejected_ids`, each with the prompt; pairs are left out as by `dpo_rows`."""
+    return [
+        {side: row["prompt_ids"] + row[side] for side in ("chosen_ids", "rejected_ids")}
+        for row in dpo_rows(tokenizer, pairs, max_tokens)
+    ]
+
+
+def rl_rows(tokenizer: Any, prompts: Sequence[Prompt], max_tokens: int) -> list[dict[str, list[int]]]:
+    """Rows of `prompt`, its token ids; prompts of more than `max_tokens` tokens are left out."""
+    rows = [{"prompt": encode_prompt(tokenizer, prompt.text)} for prompt in prompts]
+    return [row for row in rows if len(row["prompt"]) <= max_tokens]
+
+
 def filler(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """A row of the kind of `rows` that teaches nothing: it has no response.
+    """A row of the kind of `rows` that teaches nothing: it has no response, or chosen and rejected are the same.
 
     With several processes all must be given as many rows at once; where a batch has too few, fillers take their place.
     """
     tokens = next(iter(rows[0].values()))[:1] * 2
     if "input_ids" in rows[0]:
         return {"input_ids": tokens, "labels": [IGNORED] * 2}
+    if "prompt_ids" not in rows[0]:
+        return {"chosen_ids": tokens, "rejected_ids": tokens}  # equal rewards, whose gradients cancel
     numbers = {name: 0.0 for name, value in rows[0].items() if isinstance(value, float)}
     return {"prompt_ids": tokens, "chosen_ids": [], "rejected_ids": [], **numbers}
 
 
 def row_length(row: dict[str, Any]) -> int:
     """Tokens of the longest sequence a row becomes."""
-    if "input_ids" in row:
-        return len(row["input_ids"])
-    return len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
+    if "chosen_ids" in row:
+        return len(row.get("prompt_ids", ())) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
+    return max(map(len, row.values()))
+
+
+class SeveralOfEach(torch.utils.data.Sampler[int]):
+    """The order of prompts in RL: batches of like length, each prompt `num_samples` times in a row.
+
+    A batch comes once for each of the `parts` in which it is taught, as TRL takes it. The last batch of an epoch is filled
+    up with prompts from the epoch's beginning, which are sampled anew. Not TRL's own sampler: it leaves the last batch
+    out, and a resumed epoch would be the first one.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch: int, num_samples: int, parts: int, seed: int) -> None:
+        self.prompts = LikeLengths(lengths, batch, seed)
+        self.batch, self.num_samples, self.parts = batch, num_samples, parts
+
+    def __len__(self) -> int:
+        return self._num_prompts() * self.num_samples * self.parts
+
+    def set_epoch(self, epoch: int) -> None:
+        self.prompts.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[int]:
+        prompts = list(islice(cycle(list(self.prompts)), self._num_prompts()))
+        for at in range(0, len(prompts), self.batch):
+            drawn = [i for i in prompts[at : at + self.batch] for _ in range(self.num_samples)]
+            yield from drawn * self.parts
+
+    def _num_prompts(self) -> int:
+        """Of an epoch of whole batches."""
+        return -(-len(self.prompts) // self.batch) * self.batch
 
 
 def row_tokens(row: dict[str, Any]) -> int:
-    """Tokens that a model reads of a row: of a pair, the prompt with either response."""
-    if "input_ids" in row:
-        return len(row["input_ids"])
-    return 2 * len(row["prompt_ids"]) + len(row["chosen_ids"]) + len(row["rejected_ids"])
+    """Tokens that a model reads of a row: of a pair, the prompt with either response; of RL's, whose are not there yet, none."""
+    if "chosen_ids" in row:
+        return 2 * len(row.get("prompt_ids", ())) + len(row["chosen_ids"]) + len(row["rejected_ids"])
+    return len(row.get("input_ids", ()))
 
 
 class LikeLengths(torch.utils.data.Sampler[int]):

@@ -126,6 +126,7 @@ def dpo_trainer(model: Any, reference: Any | None, tokenizer: Any, rows: list[di
     shared = arguments(settings, training, folder, seed)
     config = DPOConfig(
         **shared,
+        max_length=None,  # over-long rows are left out and counted before, never cut
         beta=settings.beta,
         disable_dropout=False,  # the recipe decides; the reference is in evaluation mode, where there is none
         precompute_ref_log_probs=True,

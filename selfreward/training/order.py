@@ -9,31 +9,42 @@ from pathlib import Path
 from typing import Any, Literal
 
 from selfreward import store
-from selfreward.recipe import Dpo, Recipe, Sft
+from selfreward.recipe import Dpo, Recipe, RewardModel, Rl, Sft
 from selfreward.records import Loss, Record, seed_of
 
 ORDER_FILE, ROWS_FILE, EVENTS_FILE = "order.json", "rows.jsonl", "events.jsonl"
 
 Rows = list[dict[str, Any]]
+Method = Literal["sft", "dpo", "reward", "rl"]
+Settings = Sft | Dpo | RewardModel | Rl
+
+
+def settings_of(method: Method, recipe: Recipe) -> Settings:
+    """The recipe's section for a method."""
+    sections: dict[Method, Settings] = {
+        "sft": recipe.sft, "dpo": recipe.dpo, "reward": recipe.reward_model, "rl": recipe.rl
+    }  # fmt: skip
+    return sections[method]
 
 
 class Order(Record):
     """What is to be taught, from what to what, and how."""
 
-    method: Literal["sft", "dpo"]
+    method: Method
     lesson: str  # a digest of the lesson: with the settings, what a checkpoint belongs to
     start: Path  # folder of the model that is taught
-    reference: Path | None  # folder of DPO's reference; None for SFT
+    reference: Path | None  # folder of the reference of DPO and RL; None for the others
     loss: Loss  # of pairs
-    reference_weights: str  # a digest of the reference's weights: what its log-probs belong to; "" for SFT
+    reference_weights: str  # a digest of the reference's weights: what its log-probs belong to; "" where there is none
+    reward_model: Path | None = None  # folder of RL's reward model
     folder: Path  # of the model that is made: checkpoints/, perhaps snapshots/, and at the end model/
     recipe: Recipe
     distributed_type: str  # what accelerate must call its way of training, or nothing is trained
 
     @property
-    def settings(self) -> Sft | Dpo:
+    def settings(self) -> Settings:
         """The recipe's section for the method."""
-        return self.recipe.sft if self.method == "sft" else self.recipe.dpo
+        return settings_of(self.method, self.recipe)
 
     @property
     def seed(self) -> int:

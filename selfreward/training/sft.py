@@ -20,7 +20,11 @@ def sft_trainer(model: Any, tokenizer: Any, rows: list[dict[str, list[int]]], se
 
     `adapter` is PEFT's configuration of what is trained in place of all weights.
     """
-    config = SFTConfig(**arguments(settings, training, folder, seed), dataset_kwargs={"skip_prepare_dataset": True})
+    config = SFTConfig(
+        **arguments(settings, training, folder, seed),
+        max_length=None,  # over-long rows are left out and counted before, never cut
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
     on_one_device(config)
     return Trainer(
         model=model,

@@ -15,6 +15,7 @@ from typing import Any
 
 from selfreward.chat import load_tokenizer
 from selfreward.errors import StageFailed
+from selfreward.judges.reward_model import open_reward_model
 from selfreward.progress import Progress
 from selfreward.records import digest
 from selfreward.store import saving, writing
@@ -57,11 +58,20 @@ def _keep(order: Order, trainer: Any, tokenizer: Any, folder: Path) -> None:
     with torch.random.fork_rng(devices=[]):  # the copy into which an adapter is merged is on the processor
         if order.recipe.adapter.kind != "none":
             quantization = adapters.quantization(order.recipe.adapter, "float32")
-            base = shared.load_model(
-                str(order.start), trust_remote_code=trusted, quantization=quantization, device_map="cpu"
-            )
+            base = _start(order, trust_remote_code=trusted, quantization=quantization, device_map="cpu")
             model = adapters.merged(model, base)
-        _save(model, weights, tokenizer, order.start, folder, trusted)
+        _save(model, weights, tokenizer, order, folder, trusted)
+
+
+def _start(order: Order, dropout: float = 0.0, **options: Any) -> Any:
+    """The model that the order begins with; a reward model's has a head of its own."""
+    from selfreward.training import trainer as shared  # torch and TRL  # isort: skip
+
+    if order.method == "reward":
+        from selfreward.training import reward_model
+
+        return reward_model.new_reward_model(str(order.start), order.seed, **options)
+    return shared.load_model(str(order.start), dropout, **options)
 
 
 def _trained(order: Order, rows: Rows, tokenizer: Any, progress: Progress, log: Callable[..., None]) -> Any:
@@ -86,20 +96,36 @@ def _trained(order: Order, rows: Rows, tokenizer: Any, progress: Progress, log: 
     steps = shared.num_steps(len(rows), settings)
     with shared.scoring_labels_only(), progress.stage(f"train {name}", steps, done) as advance:
         joined = shared.join_processes(settings, training, checkpoints, seed)
-        model = shared.load_model(str(order.start), settings.dropout, **frozen)
+        model = _start(order, getattr(settings, "dropout", 0.0), **frozen)
         ours = deepcopy(tokenizer)  # TRL fills in a padding token where there is none; M_k keeps what M0 has
         set_seed(seed)  # an adapter begins with random numbers
-        adapter = adapters.lora_config(recipe.adapter, model)
+        adapter = adapters.lora_config(recipe.adapter, model, "SEQ_CLS" if order.method == "reward" else "CAUSAL_LM")
         callbacks: list[Any] = [shared.Report(advance, log)]
+        is_its_own_reference = order.reference == order.start
+        reference = None
+        if order.reference is not None and (adapter is None or not is_its_own_reference):
+            reference = shared.load_model(str(order.reference), **frozen)
         if order.method == "sft":
             trainer: Any = sft.sft_trainer(
                 model, ours, rows, settings, checkpoints, seed, training=training, adapter=adapter
             )
+        elif order.method == "reward":
+            from selfreward.training import reward_model
+
+            trainer = reward_model.reward_trainer(
+                model, ours, rows, settings, checkpoints, seed, training=training, adapter=adapter
+            )
+        elif order.method == "rl":
+            from selfreward.training import rl
+
+            assert order.reward_model  # an RL order has one
+            rewards = open_reward_model(order.reward_model, recipe).of_chats
+            trainer = rl.rl_trainer(
+                model, reference, ours, rows, rewards, settings, recipe.responses.max_tokens, checkpoints, seed,
+                training=training, adapter=adapter,
+            )  # fmt: skip
+            callbacks.append(rl.RlReport(trainer, log, is_its_own_reference))
         else:
-            is_its_own_reference = order.reference == order.start
-            reference = None
-            if adapter is None or not is_its_own_reference:
-                reference = shared.load_model(str(order.reference), **frozen)
             kept = reference_file(
                 checkpoints.parent, order.reference_weights, rows, recipe.adapter.model_dump_json(), dtype,
                 training.device_batch, training.processes,
@@ -108,7 +134,6 @@ def _trained(order: Order, rows: Rows, tokenizer: Any, progress: Progress, log: 
                 model, reference, ours, rows, settings, checkpoints, seed, training=training, adapter=adapter, kept=kept,
                 loss=order.loss,
             )  # fmt: skip
-            del reference
             callbacks.append(dpo.FirstLoss(trainer, log, is_its_own_reference))
         if order.snapshot_every:
 
@@ -116,7 +141,7 @@ def _trained(order: Order, rows: Rows, tokenizer: Any, progress: Progress, log: 
                 _keep(order, trainer, tokenizer, order.snapshot(step))
 
             callbacks.append(shared.Snapshots(order.snapshot_every, keep))
-        del joined
+        del joined, reference
         shared.check_distributed(trainer.accelerator, training.processes, order.distributed_type)
         shared.attach(trainer, *callbacks)
         with writing(checkpoints):
@@ -125,21 +150,27 @@ def _trained(order: Order, rows: Rows, tokenizer: Any, progress: Progress, log: 
 
 
 def _save(
-    model: Any, weights: dict[str, Any] | None, tokenizer: Any, start: Path, finished: Path, trust_remote_code: bool
+    model: Any, weights: dict[str, Any] | None, tokenizer: Any, order: Order, finished: Path, trust_remote_code: bool
 ) -> None:
-    """Writes the model folder, with the settings of its start: those of training have dropout, padding and no cache.
+    """Writes the model folder `finished`, with the settings of its start: those of training have dropout, padding and no cache.
 
-    `weights` are those of a model that was split over processes; None where the model has them.
+    `weights` are those of a model that was split over processes; None where the model has them. A reward model keeps its
+    token for padding, as the end of a padded row is told by it.
     """
     import torch
     from transformers import AutoConfig, GenerationConfig
 
+    start = order.start
     values = model.parameters() if weights is None else weights.values()
     if not all(bool(torch.isfinite(parameter).all()) for parameter in values):
         raise StageFailed("training ended in weights that are not finite", finished, "lower the learning rate")
     training = model.config, model.generation_config
+    padding = model.config.get_text_config().pad_token_id
     model.config = AutoConfig.from_pretrained(start, trust_remote_code=trust_remote_code)
-    if (start / GENERATION_CONFIG).is_file():
+    if order.method == "reward":
+        model.config.num_labels = 1
+        model.config.get_text_config().pad_token_id = padding
+    elif (start / GENERATION_CONFIG).is_file():
         model.generation_config = GenerationConfig.from_pretrained(start)
     try:
         with saving(finished) as unfinished:

@@ -5,6 +5,7 @@ finished model is never trained again.
 """
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,12 @@ from selfreward.errors import StageFailed
 from selfreward.guards import sound, training_alarms
 from selfreward.memory import free_memory, with_less
 from selfreward.progress import Progress
-from selfreward.recipe import Recipe
+from selfreward.recipe import Recipe, Rl
 from selfreward.records import Lesson, digest
 from selfreward.stamp import weight_hashes
 from selfreward.store import COUNTS_FILE, MODEL_FOLDER
 from selfreward.training.launch import launch
-from selfreward.training.order import Order, Rows
+from selfreward.training.order import Order, Rows, settings_of
 from selfreward.training.processes import check_processes, distributed_type
 from selfreward.training.teach import CHECKPOINTS_FOLDER, quiet_libraries, teach
 
@@ -37,7 +38,7 @@ def train(
 ) -> Path:
     """Teaches `lesson` to M_k, k = lesson.start; returns `folder / "model"`, safetensors in float32 and the tokenizer.
 
-    `models(k)` is the folder of M_k. Settings come from `recipe.sft` or `recipe.dpo`; rows longer than their max_tokens,
+    `models(k)` is the folder of M_k. Settings come from the recipe's section for the method; rows longer than its max_tokens,
     or than the model can read, are left out and logged as `num_dropped`; `num_tokens` are those read in all epochs. Where a
     batch does not fit into memory, fewer of its rows are on a device at once. Same lesson, settings and seed: same weights
     to the bit on one machine.
@@ -90,17 +91,25 @@ def _rows(lesson: Lesson, models: Callable[[int], str], folder: Path, recipe: Re
     from selfreward.training import data, trainer as shared  # torch and TRL  # isort: skip
 
     start, trusted = models(lesson.start), recipe.engine.trust_remote_code
-    settings = recipe.sft if lesson.method == "sft" else recipe.dpo
+    settings = settings_of(lesson.method, recipe)
     tokenizer = load_tokenizer(start, trusted)
-    limit = min(settings.max_tokens, shared.context(start, trusted) or settings.max_tokens)
+    room = shared.context(start, trusted)
+    if isinstance(settings, Rl):
+        limit, todo = (room or sys.maxsize) - recipe.responses.max_tokens, "lower responses.max_tokens"
+    else:
+        limit, todo = min(settings.max_tokens, room or settings.max_tokens), "raise max_tokens"
     if lesson.method == "sft":
         rows = data.sft_rows(tokenizer, lesson.examples, limit)
+    elif lesson.method == "reward":
+        rows = data.reward_rows(tokenizer, lesson.pairs, limit)
+    elif lesson.method == "rl":
+        rows = data.rl_rows(tokenizer, lesson.prompts, limit)
     else:
         rows = data.dpo_rows(tokenizer, lesson.pairs, limit, lesson.loss)
-    num_records = len(lesson.examples) + len(lesson.pairs)
+    num_records = len(lesson.examples) + len(lesson.pairs) + len(lesson.prompts)
     if not rows:
         what = f"none of {num_records} {lesson.method} rows has at most {limit} tokens"
-        todo = f"see {COUNTS_FILE} beside it for what was dropped" if num_records == 0 else "raise max_tokens"
+        todo = f"see {COUNTS_FILE} beside it for what was dropped" if num_records == 0 else todo
         raise StageFailed(what if num_records else "the lesson is empty", f"training {folder.name}", todo)
     log(
         num_rows=len(rows),
@@ -112,13 +121,16 @@ def _rows(lesson: Lesson, models: Callable[[int], str], folder: Path, recipe: Re
 
 
 def _order(lesson: Lesson, models: Callable[[int], str], folder: Path, recipe: Recipe) -> Order:
-    """What is to be done, with paths that hold on any machine that sees the run. StageFailed for DPO without reference."""
+    """What is to be done, with paths that hold on any machine that sees the run. StageFailed for DPO and RL without reference."""
     reference, weights = None, ""
-    if lesson.method == "dpo":
+    if lesson.method in ("dpo", "rl"):
         if lesson.reference is None:
-            raise StageFailed("the DPO lesson names no reference model", f"training {folder.name}")
+            raise StageFailed(f"the {lesson.method.upper()} lesson names no reference model", f"training {folder.name}")
         reference = Path(models(lesson.reference)).absolute()
         weights = digest(*weight_hashes(str(reference)).values())
+    if lesson.method == "rl" and lesson.reward_model is None:
+        raise StageFailed("the RL lesson names no reward model", f"training {folder.name}")
+    rewarding = (folder.parent / lesson.reward_model / MODEL_FOLDER).absolute() if lesson.reward_model else None
     return Order(
         method=lesson.method,
         lesson=digest(lesson.model_dump_json()),
@@ -126,6 +138,7 @@ def _order(lesson: Lesson, models: Callable[[int], str], folder: Path, recipe: R
         reference=reference,
         loss=lesson.loss,
         reference_weights=weights,
+        reward_model=rewarding,
         folder=folder.absolute(),
         recipe=recipe,
         distributed_type=distributed_type(recipe.training),

@@ -1,4 +1,4 @@
-"""What SFT and DPO share: loading a model, TRL's settings, our order of rows, checkpoints and reports.
+"""What all trainings share: loading a model, TRL's settings, our order of rows, checkpoints and reports.
 
 Everything here imports torch and TRL; `train.py` imports this module when there is something to train.
 """
@@ -23,13 +23,16 @@ from transformers import (
 from trl.trainer import utils
 
 from selfreward.errors import BadInput, StageFailed
-from selfreward.recipe import Dpo, Sft, Training
+from selfreward.recipe import Training
 from selfreward.training.data import LikeLengths, filler, row_length
+from selfreward.training.order import Settings
 from selfreward.weights import load_weights
 
 CHECKPOINT_EVERY_S = 600.0  # what a killed training owes at most; the micro default is done long before
-LOGGED = ("loss", "learning_rate", "grad_norm", "epoch", "rewards/accuracies", "rewards/margins",
-          "rewards/chosen", "rewards/rejected", "logps/chosen", "logps/rejected")  # fmt: skip
+LOGGED = ("loss", "learning_rate", "grad_norm", "epoch",
+          "rewards/accuracies", "rewards/margins", "rewards/chosen", "rewards/rejected", "logps/chosen", "logps/rejected",
+          "accuracy", "margin",  # of a reward model
+          "reward", "reward_std", "kl", "unscored", "completions/mean_length", "completions/clipped_ratio")  # fmt: skip
 # Where it has others too: OPT's `dropout` is 0.1 unless it is set, whatever a recipe says.
 DROPOUT_FIELDS = ("attention_dropout", "attn_pdrop", "resid_pdrop", "embd_pdrop", "residual_dropout",
                   "hidden_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "resid_dropout",
@@ -85,7 +88,7 @@ def context(folder: str, trust_remote_code: bool) -> int | None:
     return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
-def part_of_batch(settings: Sft | Dpo, training: Training) -> int:
+def part_of_batch(settings: Settings, training: Training) -> int:
     """Rows of a batch that each process takes."""
     return settings.batch // training.processes
 
@@ -100,8 +103,8 @@ def dropout_fields(config: Any) -> dict[str, float]:
     return {name: getattr(config, name) for name in DROPOUT_FIELDS if hasattr(config, name)}
 
 
-def arguments(settings: Sft | Dpo, training: Training | None, output_dir: Path, seed: int) -> dict[str, Any]:
-    """The keyword arguments of `SFTConfig` and `DPOConfig` alike; `settings` is `recipe.sft` or `recipe.dpo`.
+def arguments(settings: Settings, training: Training | None, output_dir: Path, seed: int) -> dict[str, Any]:
+    """The keyword arguments that the configurations of all of TRL's trainers share; `settings` is the method's section.
 
     A batch is the recipe's, however few of its rows are on the device at once: gradients add up over the parts.
     Section 3.1.3: cosine from `lr` to `final_lr`; the paper names no warm-up and no weight decay.
@@ -119,7 +122,6 @@ def arguments(settings: Sft | Dpo, training: Training | None, output_dir: Path, 
         "learning_rate": settings.lr,
         "lr_scheduler_type": "cosine_with_min_lr",
         "lr_scheduler_kwargs": {"min_lr": settings.final_lr},
-        "max_length": None,  # over-long rows are left out and counted before, never cut
         "use_cpu": not cuda,
         "bf16": dtype == torch.bfloat16,
         "fp16": dtype == torch.float16,
@@ -142,20 +144,18 @@ def on_one_device(config: TrainingArguments) -> None:
     config._n_gpu = min(config.n_gpu, 1)
 
 
-def num_steps(num_rows: int, settings: Sft | Dpo) -> int:
+def num_steps(num_rows: int, settings: Settings) -> int:
     """Optimiser steps of a whole training."""
     return math.ceil(settings.epochs * math.ceil(num_rows / settings.batch))
 
 
-def join_processes(settings: Sft | Dpo, training: Training, output_dir: Path, seed: int) -> TrainingArguments:
+def join_processes(settings: Settings, training: Training, output_dir: Path, seed: int) -> TrainingArguments:
     """Meets the other processes; StageFailed unless there are as many as `training.processes`.
 
     To be kept until the trainer is built: while it lives, a model that is loaded is split over the processes as it is read
     where DeepSpeed is to split it.
     """
-    arguments_ = arguments(settings, training, output_dir, seed)
-    arguments_.pop("max_length")  # TRL's alone
-    joined = TrainingArguments(**arguments_)
+    joined = TrainingArguments(**arguments(settings, training, output_dir, seed))
     if joined.world_size != training.processes:
         what = f"it was to run in {training.processes} processes, and this is one of {joined.world_size}"
         raise StageFailed(what, "training", "look at how the processes were started")
@@ -204,7 +204,9 @@ def scoring_labels_only() -> Iterator[None]:
 class Ours:
     """Mixed into TRL's trainers: rows in batches of like length, whole checkpoints, and nothing sent to anyone."""
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> LikeLengths:
+    order: Any  # the sampler, which `OrderOfEpoch` tells the epoch
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         rows = self.train_dataset if train_dataset is None else train_dataset  # type: ignore[attr-defined]
         args = self.args  # type: ignore[attr-defined]
         device_batch, processes = args.train_batch_size, args.world_size

@@ -59,6 +59,12 @@ def not_covered(run: Path) -> list[str]:
 
 def check_models(run: Path, recipe: Recipe) -> Iterator[str]:
     """Models that a loader would refuse, and those whose predecessor is not there."""
+    rewarding = run / store.REWARD_MODEL_FOLDER / store.MODEL_FOLDER
+    if rewarding.exists():
+        try:
+            check_model_folder(rewarding)
+        except BadInput as error:
+            yield str(error)
     missing = None
     for name in (store.model_name(k) for k in (-1, *range(1, recipe.rounds + 2))):
         model = run / name / store.MODEL_FOLDER

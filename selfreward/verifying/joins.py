@@ -32,6 +32,7 @@ def check_records(run: Path, recipe: Recipe) -> Iterator[Said]:
     """What the records of a run say against one another, folder by folder."""
     folders: list[tuple[str, Callable[[Folder], Iterator[str]]]] = [(store.SEED_FOLDER, _seed)]
     folders += [(store.model_name(k), _round if k >= 2 else _model) for k in (-1, *range(1, recipe.rounds + 2))]
+    folders.append((store.REWARD_MODEL_FOLDER, _reward_model))
     for name, check in folders:
         folder = Folder(run / name, recipe)
         try:
@@ -160,6 +161,8 @@ def _round(folder: Folder) -> Iterator[str]:
     if lesson:
         if lesson.get("method") == "dpo":
             yield from _counted(folder, store.LESSON_FILE, "num_pairs", lesson.get("num_pairs"), num_pairs)
+        if lesson.get("method") == "rl":
+            yield from _counted(folder, store.LESSON_FILE, "num_prompts", lesson.get("num_prompts"), len(prompts))
         yield from _start_is_there(folder, lesson)
     yield from _stopped(folder)
     yield from _measured(folder)
@@ -192,6 +195,21 @@ def _stopped(folder: Folder) -> Iterator[str]:
         better = [one["step"] for one in found.get("looked_at", []) if one.get("better")] or found.get("steps", [])[:1]
         if [found.get("chosen")] != better[-1:]:
             yield f"{folder.path / store.EARLY_STOPPING_FILE}: step {found.get('chosen')} is not the last that was better"
+
+
+def _reward_model(folder: Folder) -> Iterator[str]:
+    """A reward model, where there is one: what it was taught, and its judgements of held-out responses."""
+    lesson = folder.json(store.LESSON_FILE)
+    if lesson:
+        num_pairs = folder.json(store.COUNTS_FILE).get("pairs", {}).get("pairs")
+        yield from _counted(folder, store.LESSON_FILE, "num_pairs", lesson.get("num_pairs"), num_pairs)
+        yield from _start_is_there(folder, lesson)
+    seed = Folder(folder.path.parent / store.SEED_FOLDER, folder.recipe)
+    known = _known(ranked_responses(list(seed.records(store.EVAL_SEED_FILE, RankedSet))))
+    judged, _ = yield from _judgements(folder, store.EVAL_JUDGEMENTS_FILE, known)
+    if folder.has(store.EVAL_FILE):
+        yield from _all_there(folder, store.EVAL_JUDGEMENTS_FILE, known, judged, "judgement")
+    yield from folder.twice
 
 
 def _measured(folder: Folder) -> Iterator[str]:

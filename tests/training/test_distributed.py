@@ -27,7 +27,16 @@ launching = import_module("selfreward.training.launch")
 # 19 rows in batches of 8: the last batch of an epoch has 3, which two processes cannot share evenly.
 LESSONS = lessons(19)
 TWO = {"launcher": "accelerate", "processes": 2, "device_batch": 2}
-LOGGED = ("loss", "learning_rate", "grad_norm", "rewards/margins", "logps/chosen", "logps/rejected")
+LOGGED = (
+    "loss",
+    "learning_rate",
+    "grad_norm",
+    "rewards/margins",
+    "logps/chosen",
+    "logps/rejected",
+    "accuracy",
+    "margin",
+)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -69,6 +78,7 @@ def taught(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ) -> tuple[Path, list[dict[str, Any]]]:  # fmt: skip
         settings = {"lr": 3e-4, "final_lr": 1e-4, "epochs": 2, "batch": 8, "dropout": dropout, "max_tokens": 200}
         sections = {"sft": settings, "dpo": settings, "adapter": adapter or {}}
+        sections["reward_model"] = {name: value for name, value in settings.items() if name != "dropout"}
         recipe = Recipe.of({"name": "x", "training": training, **sections})
         logged: list[dict[str, Any]] = []
         folder = tmp_path / name
@@ -113,6 +123,14 @@ def assert_equal(ours: tuple[Path, list[dict[str, Any]]], theirs: tuple[Path, li
 def test_two_processes_of_accelerate_learn_from_examples_what_one_does(taught: Taught) -> None:
     one = taught("sft", "one", {"device_batch": 4})
     two = taught("sft", "two", {**TWO, "device_batch": 1}, command=launching.command)
+    assert len([line for line in two[1] if "loss" in line]) == 6
+    assert_equal(two, one)
+
+
+@pytest.mark.integration
+def test_two_processes_learn_from_rankings_what_one_does(taught: Taught) -> None:
+    one = taught("reward", "one", {})
+    two = taught("reward", "two", TWO)
     assert len([line for line in two[1] if "loss" in line]) == 6
     assert_equal(two, one)
 

@@ -14,7 +14,8 @@ from selfreward.training import train, trainer
 
 LESSONS = lessons(18)
 SETTINGS = {"lr": 1e-3, "final_lr": 1e-4, "epochs": 2, "batch": 4, "dropout": 0.2, "max_tokens": 200}
-RECIPE = Recipe.of({"name": "x", "sft": SETTINGS, "dpo": SETTINGS})  # 5 steps an epoch
+UNDROPPED = {name: value for name, value in SETTINGS.items() if name != "dropout"}
+RECIPE = Recipe.of({"name": "x", "sft": SETTINGS, "dpo": SETTINGS, "reward_model": UNDROPPED})  # 5 steps an epoch
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -48,8 +49,14 @@ def checkpoint_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("checkpoint_every_step")
 @pytest.mark.parametrize(
     ("method", "steps"),
-    [("sft", 3), ("sft", 5), ("sft", 8), ("dpo", 8)],
-    ids=["sft in the first epoch", "sft between epochs", "sft in the second epoch", "dpo in the second epoch"],
+    [("sft", 3), ("sft", 5), ("sft", 8), ("dpo", 8), ("reward", 6)],
+    ids=[
+        "sft in the first epoch",
+        "sft between epochs",
+        "sft in the second epoch",
+        "dpo in the second epoch",
+        "a reward model in the second epoch",
+    ],
 )
 def test_k_steps_and_a_resume_equal_all_steps_to_the_bit(
     method: str, steps: int, tiny_model: Path, tmp_path: Path, uninterrupted: dict[str, bytes]
