@@ -57,7 +57,7 @@ def test_the_page_of_settings_has_every_setting_with_its_default(site: Path) -> 
     rows = dict(re.findall(r"<td><code>([a-z_]+)</code></td>\s*<td>(.*?)</td>", page))
     names = {path.rpartition(".")[2] for path, _ in flat(Recipe(name="x").model_dump())}
     assert names - rows.keys() == set()
-    assert rows["beta"] == "<code>0.1</code>"
+    assert rows["rounds"] == "<code>2</code>"
     assert "the paper&#39;s" not in page and "3.1.3" in page
     assert "≥ 1" in page
 
