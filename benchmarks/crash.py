@@ -34,7 +34,9 @@ from support_runs import Job, Runs  # noqa: E402
 
 RECIPE = "micro-fast"
 CHECKPOINT_EVERY_S = 0.5
-OF_LAUNCHES = (store.LOGS_FOLDER, store.METRICS_FILE, store.STAMP_FILE, store.LOCK_FILE, store.MANIFEST_FILE)
+OF_LAUNCHES = (
+    store.LOGS_FOLDER, store.METRICS_FILE, store.STAMP_FILE, store.LOCK_FILE, store.MANIFEST_FILE, store.REPORT_FILE,
+)  # fmt: skip
 STEPS = (
     store.LESSON_FILE, store.MODEL_FOLDER, store.EVAL_RESPONSES_FILE, store.EVAL_JUDGEMENTS_FILE, store.EVAL_FILE,
 )  # fmt: skip
@@ -42,7 +44,7 @@ OF_A_ROUND = (store.ATTEMPTS_FILE, store.PROMPTS_FILE, store.RESPONSES_FILE, sto
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a run but those that tell of its launches."""
+    """Every file of a run but those that tell of its launches and their times."""
     found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     return {name: data for name, data in found.items() if not name.startswith(OF_LAUNCHES)}
 

@@ -21,6 +21,7 @@ from selfreward.pairing.people import human_pairs
 from selfreward.progress import Progress
 from selfreward.recipe import RECIPE_FILE, Recipe
 from selfreward.records import Example, Lesson
+from selfreward.report.html import refresh_report
 from selfreward.responses import ranked_responses
 from selfreward.round import Engines, Round, judge_into, opened
 from selfreward.round_judges import check_judge
@@ -66,6 +67,7 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
             name, before = model_name(k), [model_name(j) for j in (-1, *range(1, k)) if j < k]
             evaluate(name, model(k), run_folder.folder(name), rivals_of(before), recipe, seeds, engines, progress)
             run_folder.seal(*(f"{name}/{file}" for file in store.EVAL_FILES))
+            refresh_report(run_folder.path, name)
 
         def reward_model() -> Path:
             engines.close()

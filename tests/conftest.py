@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from support_runs import SMALL
 from support_tokenizer import CONTROLS, build_tokenizer
 
 # The same examples each time, however busy the machine is.
@@ -94,6 +95,19 @@ def tiny_reward_model(tiny_m0: Path, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("tiny_reward_model") / "model"
     new_reward_model(str(tiny_m0), seed=0).save_pretrained(folder)
     load_tokenizer(tiny_m0).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory, tiny_m0: Path) -> Path:
+    """A finished run of two rounds, for what is done with runs; copy it before you change it."""
+    from selfreward.loop import run
+    from selfreward.progress import QuietProgress
+    from selfreward.recipe import load_recipe
+
+    folder = tmp_path_factory.mktemp("small_run") / "run"
+    changes = {**SMALL, "model": tiny_m0}
+    run(load_recipe("micro-fast", [f"{key}={value}" for key, value in changes.items()]), folder, QuietProgress())
     return folder
 
 

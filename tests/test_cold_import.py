@@ -35,6 +35,7 @@ def run_folder(tmp_path: Path) -> str:
         ["--help"],
         ["run", "--help"],
         ["show", "RUN"],
+        ["report", "RUN"],
         ["recipes", "show", "micro"],
         ["eval", "head-to-head", "--verdicts", "RUN/verdicts.jsonl"],
     ],

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from support_runs import Runs
+from support_runs import SMALL, Runs
 
 from selfreward import store
 from selfreward.asking import answer, judge_one
@@ -28,12 +28,6 @@ from selfreward.verifying import verify
 
 ROOT = Path(__file__).parents[1]
 MODELS = ("sft", "m1", "m2", "m3")
-SMALL = {
-    "seeds.num_ift": 24, "seeds.num_eft_prompts": 20, "eft.attempts": 2, "prompts.num": 9, "sft.batch": 16,
-    "sft.epochs": 1, "dpo.batch": 4, "dpo.epochs": 1, "judge.votes": 2, "responses.num_samples": 3, "evaluation.num_prompts": 5,
-    "evaluation.num_ranked_sets": 3, "evaluation.votes": 1, "evaluation.num_samples": 1, "engine.batch_size": 5,
-    "engine.name": "support_engines:people",
-}  # fmt: skip
 KINDS: dict[str, type[Record]] = {
     store.IFT_FILE: Example, store.EFT_FILE: Example, store.RANKED_FILE: RankedSet, store.EVAL_SEED_FILE: RankedSet,
     store.ATTEMPTS_FILE: Attempt, store.PROMPTS_FILE: Prompt, store.RESPONSES_FILE: Responses, store.PAIRS_FILE: Pair,
@@ -76,7 +70,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     """Every file of a run but those that tell of its launches and of the time."""
     found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     launches = (store.LOGS_FOLDER, store.METRICS_FILE, store.STAMP_FILE, store.LOCK_FILE, store.MANIFEST_FILE)
-    return {name: data for name, data in sorted(found.items()) if not name.startswith(launches)}
+    of_time = (*launches, store.REPORT_FILE)
+    return {name: data for name, data in sorted(found.items()) if not name.startswith(of_time)}
 
 
 def normal(text: str) -> str:
@@ -93,6 +88,12 @@ def test_a_run_makes_and_measures_every_model(straight: Straight, runs: Runs) ->
         assert {"human", "oracle"} == set(measured["reward_modelling"])
     assert set(store.read_json(straight.folder / "m3" / store.EVAL_FILE)["head_to_head"]) == {"sft", "m1", "m2"}
     assert "Head to head" in runs.errors.read_text()  # the tables, which the command prints at the end
+
+
+def test_a_run_writes_its_report_after_the_last_measurement(straight: Straight) -> None:
+    report, measured = (straight.folder / name for name in (store.REPORT_FILE, f"m3/{store.EVAL_FILE}"))
+    assert report.stat().st_mtime_ns >= measured.stat().st_mtime_ns
+    assert "M3 v SFT" in report.read_text()
 
 
 def test_f28_each_model_is_loaded_once_to_work(straight: Straight) -> None:

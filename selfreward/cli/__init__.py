@@ -25,6 +25,7 @@ from selfreward.cli.common import (
 )
 from selfreward.cli.doctor import doctor
 from selfreward.cli.export import export, push
+from selfreward.cli.report import report
 from selfreward.cli.verify import verify
 from selfreward.text import visible
 
@@ -41,6 +42,7 @@ app.command()(doctor)
 app.command()(export)
 app.command()(push)
 app.command()(verify)
+app.command()(report)
 
 
 def _print_version(wanted: bool) -> None:
@@ -62,9 +64,10 @@ def _options(
 
 def _print_tables(folder: Path, as_json: bool) -> None:
     """A run's tables on stdout."""
-    from selfreward import report
+    from selfreward.report import render
+    from selfreward.report import tables as tables_of
 
-    tables = report.tables(folder)
+    tables = tables_of(folder)
     if as_json:
         print_json(tables)
         return
@@ -73,7 +76,7 @@ def _print_tables(folder: Path, as_json: bool) -> None:
     from selfreward.errors import BadInput
 
     try:
-        report.render(tables, Console())
+        render(tables, Console())
     except (TypeError, ValueError, LookupError, AttributeError) as error:
         todo = "--json shows what was read; delete the eval.json that was changed to have it made again"
         raise BadInput(f"a file of it holds what no run writes there: {error}", folder, todo) from error
@@ -181,9 +184,9 @@ def plan(
 
         found = planning.plan(load_recipe(recipe, overrides or []))
         if (Path(recipe) / RECIPE_FILE).is_file():
-            from selfreward import report
+            from selfreward.report import tables
 
-            found["stages"] = planning.beside(found["stages"], report.tables(Path(recipe))["time"])
+            found["stages"] = planning.beside(found["stages"], tables(Path(recipe))["time"])
         if as_json:
             print_json(found)
             return

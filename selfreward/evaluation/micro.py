@@ -36,6 +36,11 @@ def task_of(instruction: str) -> Task:
     return task
 
 
+def points_of(instruction: str, response: str) -> float:
+    """The oracle's points of a response, 0 to 5; ValueError where the instruction states no task."""
+    return float(oracle.score(task_of(instruction), response))
+
+
 def kind_of(instruction: str) -> Kind | None:
     """Family, number of constraints and asked length of a prompt of ours; None where it is none."""
     task = read_instruction(instruction)
@@ -52,7 +57,7 @@ def scores(responses: Sequence[Response]) -> dict[str, list[float]]:
     """Points of the samples of each prompt, by prompt id."""
     points: dict[str, list[float]] = {}
     for response in responses:
-        points.setdefault(response.prompt_id, []).append(float(oracle.score(task_of(response.prompt), response.text)))
+        points.setdefault(response.prompt_id, []).append(points_of(response.prompt, response.text))
     return points
 
 
