@@ -57,7 +57,7 @@ clean: ## remove the virtual environment and all caches, never a run
 	@touch $@
 
 .venv/extras.stamp: .venv/dev.stamp
-	$(PIP) -e '.[serving,ray]'
+	$(PIP) -e '.[serving,ray,tantivy,postgres]'
 	@touch $@
 
 .venv-audit/stamp:

@@ -17,13 +17,13 @@ from typing import Any
 from common import write_results
 
 from selfreward import store
+from selfreward.engines.opening import opened
 from selfreward.evaluation.early_stopping import choose_snapshot
 from selfreward.evaluation.evaluate import evaluate
 from selfreward.loop import run
 from selfreward.progress import Progress, open_progress
 from selfreward.recipe import Recipe, load_recipe
 from selfreward.records import Lesson, Pair
-from selfreward.round import opened
 from selfreward.seeds import load_seeds
 from selfreward.training import train
 

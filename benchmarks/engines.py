@@ -26,11 +26,12 @@ from selfreward import store
 from selfreward.engines import find_engine
 from selfreward.engines.base import Request, Sampling
 from selfreward.engines.local import LocalEngine
+from selfreward.engines.opening import opened
 from selfreward.progress import QuietProgress
 from selfreward.prompts import Attempt
 from selfreward.recipe import Recipe, load_recipe
 from selfreward.records import Prompt, Response
-from selfreward.round import Round, opened
+from selfreward.round import Round
 from selfreward.seeds import Seeds, load_seeds
 
 TESTS = Path(__file__).parent.parent / "tests"

@@ -21,11 +21,12 @@ from typing import Any
 from common import write_results
 
 from selfreward import store
+from selfreward.engines.opening import opened
+from selfreward.judges.filling import judge_into
 from selfreward.judges.votes import judgement_id
 from selfreward.progress import QuietProgress
 from selfreward.recipe import Judge, Recipe
 from selfreward.records import Judgement, Response, digest
-from selfreward.round import judge_into, opened
 
 REPOSITORY = Path(__file__).parent.parent
 sys.path.insert(0, str(REPOSITORY / "tests"))

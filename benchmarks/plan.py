@@ -121,7 +121,7 @@ class Counter:
 
     def _judged(self, file: Path, batch: int) -> dict[str, int]:
         judgements, template = store.read(file, Judgement), self.recipe.judge.template
-        prompts = [judge_prompt(template, j.prompt, j.response, j.cut) for j in judgements]
+        prompts = [judge_prompt(template, j.prompt, j.response, j.cut, j.evidence) for j in judgements]
         votes = ((vote.text, vote.fault not in ("truncated", "too_long")) for j in judgements for vote in j.votes)
         return _tokens(read_tokens(self.tokenizer, prompts, batch), self._written(votes))
 

@@ -38,6 +38,8 @@ SETTINGS: dict[str, tuple[int, list[str]]] = {
     FIRST: (650, []),
     "sft_only": (0, []),
     "human_dpo": (0, []),
+    "frozen_reward_model": (500, []),
+    "rlhf": (450, []),
     "spin": (0, []),
     "positives_only": (100, []),  # M0 reads all seeds again, which takes most of the budget
     "positives_only_more": (650, ["strategy=positives_only"]),  # and this is over it

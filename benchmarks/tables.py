@@ -18,8 +18,9 @@ from selfreward.store import read_json
 REPOSITORY = Path(__file__).parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results"
 DOCUMENTS = (
-    "README.md", "docs/micro-world.md", "docs/models.md", "docs/notebook.md", "docs/plan.md", "docs/reliability.md",
-    "docs/servers.md", "docs/strategies.md", "docs/training.md", "selfreward/micro/m0/README.md",
+    "README.md", "docs/judges-grounded.md", "docs/micro-world.md", "docs/models.md", "docs/notebook.md", "docs/plan.md",
+    "docs/reliability.md", "docs/servers.md", "docs/strategies.md", "docs/training.md", "docs/viewer.md",
+    "selfreward/micro/m0/README.md",
 )  # fmt: skip
 NAMES = {"sft": "SFT", "m1": "M1", "m2": "M2", "m3": "M3", "m4": "M4", "m5": "M5"}
 VARIANTS = {
@@ -243,6 +244,49 @@ def store_scale() -> str:
     return table(header, rows)
 
 
+def grounded() -> str:
+    found = read_json(RESULTS / "grounded.json")
+    ways = ("ungrounded", "grounded", "difference")
+    judges = [
+        [NAMES[name[:2]] + name[2:], *(number(row[kind][way], 1, 100) for kind in ("facts", "truth") for way in ways)]
+        for name, row in found["judges"].items()
+    ]
+    header = ["judge", *(f"{kind}: {way}" for kind in ("answers of people", "true or not") for way in ways)]
+    runs, trained = ("plain", "grounded", "difference"), found["trained"]
+    models = [
+        [
+            NAMES[model], *(number(trained["fact"][model][run]) for run in runs),
+            *(number(trained["facts_true"][model][run], 1, 100) for run in runs),
+            number(trained["score"][model]["difference"]),
+        ]
+        for model in trained["fact"]
+    ]  # fmt: skip
+    titles = ("`micro`", "`micro-grounded`", "difference")
+    columns = [*(f"facts, 0..5: {title}" for title in titles), *(f"facts true %: {title}" for title in titles)]
+    indexes = [
+        [
+            name, f"{row['passages']:,}", f"{row['index_s']:.0f}", f"{row['peak_rss_bytes'] / 2**20:.0f}",
+            f"{row['text_bytes'] / 2**20:.0f}", f"{row['database_bytes'] / 2**20:.0f}", f"{row['query_ms_p50']:.1f}",
+            f"{row['query_ms_p95']:.1f}", f"{row['query_cpu_ms_p50']:.1f}", f"{row['query_cpu_ms_p95']:.1f}",
+            f"{100 * row['found_first']:.1f}",
+        ]
+        for name, row in found["indexes"].items()
+    ]  # fmt: skip
+    sizes = ["passages", "made in s", "MiB of memory at most", "MiB of text", "MiB of database"]
+    parts = [
+        f"Pairwise accuracy in %, ties half, {found['num_sets']} sets of each kind for each of {len(found['seeds'])} run seeds.",
+        table(header, judges),
+        "What the loop teaches: the oracle's score of answers to questions of fact, the share of them that is true, and the "
+        "difference over all families.",
+        table(["model", *columns, "all families: difference"], models),
+        "The index:",
+        table(
+            ["form", *sizes, "query ms, median", "95 %", "of the processor, median", "95 %", "found first %"], indexes
+        ),
+    ]
+    return "\n\n".join(parts)
+
+
 def early_stopping() -> str:
     """A row for each snapshot, M1 first: what the walks found of it, and what the oracle says."""
     found = read_json(RESULTS / "early_stopping.json")
@@ -301,6 +345,22 @@ def _net(compared: dict[str, Any]) -> str:
     return f"{compared['net']:.1f} [{low:.1f}, {high:.1f}] v {compared['against']}"
 
 
+def viewer() -> str:
+    found = read_json(RESULTS / "viewer.json")
+    pages = {"runs": "the list of runs", "run": "a run", "responses": "responses", "judgements": "judgements", "pairs": "pairs",
+             "pair": "a pair, its lineage"}  # fmt: skip
+    first = [[f"{pages[name]}, for the first time", f"{ms:.0f}", "", ""] for name, ms in found["first_page_ms"].items()]
+    rest = {"any page while the index is made": found["while_indexing_ms"]} | found["indexed_ms"]
+    rows = [[name, *(f"{row[key]:.0f}" for key in ("p50", "p95", "max"))] for name, row in rest.items()]
+    mib = {name: f"{found[f'{name}_bytes'] / 2**20:.0f} MiB" for name in ("run", "index", "server_peak_rss")}
+    said = (
+        f"{found['responses']:,} responses, {mib['run']}. The index was there after {found['index_s']:.0f} s, "
+        f"with {mib['index']}; the server had {mib['server_peak_rss']} of memory at most. The machine was shared: load average "
+        f"{found['load_average'][0]:.1f} on {found['hardware']['cores']} cores."
+    )
+    return f"{said}\n\n" + table(["a page, ms", "median", "95 %", "most"], [*first, *rows])
+
+
 ITEMS = {"prompts": "an attempt", "responses": "a response", "judgements": "a vote"}  # in ms, and beyond local
 TABLES: dict[str, Callable[[], str]] = {
     "effect": effect,
@@ -321,6 +381,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "crash": crash,
     "flaky_server": flaky_server,
     "store_scale": store_scale,
+    "grounded": grounded,
+    "viewer": viewer,
 }
 NOT_YET = (
     "plan",
@@ -331,6 +393,8 @@ NOT_YET = (
     "crash",
     "flaky_server",
     "store_scale",
+    "grounded",
+    "viewer",
 )  # tables whose script may not have been run, of the script's name
 
 

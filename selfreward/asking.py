@@ -7,7 +7,7 @@ from pathlib import Path
 
 from selfreward.engines.base import Engine, Request, Sampling
 from selfreward.evaluation.named_models import NamedModel, named_models
-from selfreward.judges import llm
+from selfreward.judges import open_judge
 from selfreward.recipe import EngineOptions
 from selfreward.records import Judgement, Response, digest, seed_of
 from selfreward.round import Engines
@@ -20,12 +20,12 @@ def judge_one(model: Path, prompt: str, response: str, votes: int) -> Judgement:
     """What a model thinks of a response; BadInput where there is no such model."""
     judge, engine = _asked(model)
     prompt, response = whole(prompt), whole(response)  # a command line can hold bytes that are no text
-    settings = judge.recipe.judge.model_copy(update={"votes": votes, "quorum": 1})
+    settings = judge.recipe.judge.model_copy(update={"name": judge.recipe.judge.own_name, "votes": votes, "quorum": 1})
     asked = Response(
         id=digest("asked", prompt, response), prompt_id=digest("prompt", prompt), prompt=prompt, text=response,
         model="you", sample=0, num_tokens=None, finished=True,
     )  # fmt: skip
-    return llm.judge(engine, [asked], settings, judge.name, judge.recipe.seed)[0]
+    return open_judge(settings.name)(engine, [asked], settings, judge.name, judge.recipe.seed)[0]
 
 
 def answer(model: Path, prompt: str) -> str:

@@ -134,12 +134,15 @@ def _gpu(machine: dict[str, Any]) -> Iterator[Finding]:
 def _recipe(recipe: Recipe, folder: Path) -> Iterator[Finding]:
     """What a recipe names: its model, adapter, engines, and the servers that these ask."""
     from selfreward.engines import check_engine
+    from selfreward.judges.grounded import check_evidence
     from selfreward.models import is_hub_name, resolve_model
     from selfreward.training.adapters import check_adapter
 
     yield _checked("adapter", recipe.adapter.kind, lambda: check_adapter(recipe.adapter))
     for engine in recipe.engines:
         yield _checked("engine", f"{engine.name} {engine.server.url or ''}".strip(), partial(check_engine, engine))
+    if recipe.judge.database:
+        yield _checked("database", recipe.judge.database, lambda: check_evidence(recipe.judge))
     for engine in recipe.engines:
         if engine.trust_remote_code:
             todo = "set engine.trust_remote_code=false unless the model needs it and you trust its makers"

@@ -11,10 +11,13 @@ from tempfile import TemporaryDirectory
 from selfreward import store
 from selfreward.chat import load_tokenizer
 from selfreward.engines import check_engine, find_engine
+from selfreward.engines.opening import Engines, opened
 from selfreward.errors import BadInput, StageFailed
 from selfreward.evaluation.early_stopping import choose_snapshot
 from selfreward.evaluation.evaluate import evaluate, rivals_of
 from selfreward.evaluation.reward_model import evaluate_reward_model
+from selfreward.judges.filling import judge_into
+from selfreward.judges.grounded import check_shown, databases_of, hold_databases
 from selfreward.judges.shown import begin_of, judge_prompt
 from selfreward.models import link_with_template, vocabulary_size
 from selfreward.pairing.people import human_pairs
@@ -23,7 +26,7 @@ from selfreward.recipe import RECIPE_FILE, Recipe
 from selfreward.records import Example, Lesson
 from selfreward.report.html import refresh_report
 from selfreward.responses import ranked_responses
-from selfreward.round import Engines, Round, judge_into, opened
+from selfreward.round import Round
 from selfreward.round_judges import check_judge
 from selfreward.seeds import Seeds, build_eft, load_seeds, write_seeds
 from selfreward.store import RunFolder, model_name, open_run
@@ -45,8 +48,10 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
     check_model(recipe, folder)
     with open_run(folder, recipe) as run_folder, opened(recipe.engine, run_folder.log) as engines:
         progress.log = run_folder.log
+        if not is_finished(recipe, folder):
+            hold_databases((one.judge for one in every_round(recipe)), run_folder.path)
         write_seeds(seeds, run_folder.folder(store.SEED_FOLDER))
-        run_folder.seal(*(f"{store.SEED_FOLDER}/{name}" for name in store.SEED_FILES))
+        run_folder.seal(store.DATABASES_FILE, *(f"{store.SEED_FOLDER}/{name}" for name in store.SEED_FILES))
 
         def model(k: int) -> str:
             return run_folder.model_path(model_name(k))
@@ -103,7 +108,7 @@ def eft_seed(
     options = recipe.eft
     settings = recipe.judge.model_copy(
         update={
-            "name": "llm",
+            "name": recipe.judge.own_name,
             "votes": options.attempts,
             "quorum": 1,
             "temperature": options.temperature,
@@ -129,6 +134,11 @@ def eft_seed(
     return eft
 
 
+def every_round(recipe: Recipe) -> list[Recipe]:
+    """The recipe, and where a schedule makes rounds different that of each."""
+    return [recipe, *(recipe.of_round(k) for k in range(2, recipe.rounds + 2) if recipe.schedule)]
+
+
 def reward_model_of(
     run_folder: RunFolder, recipe: Recipe, seeds: Seeds, model: Callable[[int], str], progress: Progress
 ) -> Path:
@@ -150,11 +160,12 @@ def check(recipe: Recipe) -> None:
     check_adapter(recipe.adapter)
     check_processes(recipe)
     check_trackers(recipe.tracking)
-    for one in (recipe, *(recipe.of_round(k) for k in range(2, recipe.rounds + 2) if recipe.schedule)):
+    for one in every_round(recipe):
         for engine in one.engines:
             find_engine(engine.name)
         check_judge(one)
         judge_prompt(one.judge.template, "", "")
+        check_shown(one.judge)
         if one.judge.read == "direct":
             begin_of(one.judge)
         render("prompts", one.prompts.template, tasks=[""])
@@ -182,10 +193,16 @@ def check_model(recipe: Recipe, folder: Path) -> None:
 
 
 def check_engines(recipe: Recipe, folder: Path) -> None:
-    """BadInput where an engine that is still needed cannot be opened: hours may lie before the first question to a judge."""
+    """BadInput where an engine or a database that is still needed cannot be opened: hours may lie before it is asked."""
     last = folder / model_name(recipe.rounds + 1)
-    if not (last / store.EVAL_FILE).exists():
+    if not is_finished(recipe, folder):
         check_engine(recipe.engine)
+        databases_of(one.judge for one in every_round(recipe))
     asked_last = store.MODEL_FOLDER if recipe.training.early_stopping else store.LESSON_FILE
     if recipe.judge.engine and not (last / asked_last).exists():
         check_engine(recipe.judge.engine)
+
+
+def is_finished(recipe: Recipe, folder: Path) -> bool:
+    """Whether the last model of a run is measured."""
+    return (folder / model_name(recipe.rounds + 1) / store.EVAL_FILE).exists()

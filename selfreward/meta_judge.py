@@ -25,7 +25,8 @@ Comparisons = dict[tuple[int, int], pairwise.Pair]  # by the places of two votes
 def judgement_pairs(round: Round, judgements: Sequence[Judgement]) -> Pairing:
     """One pair for each prompt where the judge was of several minds, if the comparisons of its judgements tell."""
     doubtful = least_agreed(judgements)
-    prompts = [judge_prompt(round.recipe.judge.template, one.prompt, one.response, one.cut) for one in doubtful]
+    template = round.recipe.judge.template
+    prompts = [judge_prompt(template, one.prompt, one.response, one.cut, one.evidence) for one in doubtful]
     asked = [_comparisons(prompt, readable_votes(one)) for prompt, one in zip(prompts, doubtful, strict=True)]
     held = {meeting.id: meeting for meeting in _meetings(round, doubtful, asked)}
     wins = [_wins(len(readable_votes(one)), some, held) for one, some in zip(doubtful, asked, strict=True)]

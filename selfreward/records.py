@@ -79,6 +79,13 @@ class Vote(Record):
     )
 
 
+class Passage(Record):
+    """A piece of a text in a database, with the place where a person finds it."""
+
+    id: str  # towns.md:12, facts.parquet: row 7
+    text: str
+
+
 class Judgement(Record):
     """One response and its votes."""
 
@@ -92,6 +99,7 @@ class Judgement(Record):
     score: float | None  # mean of the readable votes, points 0..5; None below the quorum
     coverage: float = Field(ge=0, le=1)  # share of votes that could be read
     cut: int = Field(0, ge=0)  # characters at the response's end that the judge was not shown: no room in its context
+    evidence: tuple[Passage, ...] = ()  # what was looked up and shown to the judge, the most telling first
 
 
 class Pair(Record):

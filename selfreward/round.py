@@ -5,26 +5,24 @@ the cost of one batch. The model of the round before writes the prompts, gives t
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeVar
 
 from selfreward import store
-from selfreward.engines import open_engine
-from selfreward.engines.base import Engine, Metered, Sampling
+from selfreward.engines.base import Engine, Sampling
+from selfreward.engines.opening import Engines, judge_name
 from selfreward.errors import StageFailed
 from selfreward.guards import Alarm, judge_alarms, pair_alarms, response_alarms, sound
-from selfreward.judges import open_judge
-from selfreward.judges.votes import judgement_id
+from selfreward.judges.filling import judge_into
 from selfreward.named import find
 from selfreward.pairing import PAIRINGS, Pairing, joined
 from selfreward.pairing.rewards import implicit_rewards
-from selfreward.progress import Log, Progress
+from selfreward.progress import Progress
 from selfreward.prompts import Attempt, Filter, attempt, few_shot, prompt_of
-from selfreward.recipe import EngineOptions, Judge, Recipe
+from selfreward.recipe import Recipe
 from selfreward.records import (
     DPO_LOSS,
     Example,
@@ -53,50 +51,6 @@ class Likelihood(Record):
 
     id: str  # the response's
     nats: float
-
-
-class Engines:
-    """One engine at a time: asking for another closes the one before, so that memory holds a single model.
-
-    `log` receives which engine was opened for which model, and when it is closed what its use was, if that is counted.
-    """
-
-    def __init__(self, options: EngineOptions, log: Log | None = None) -> None:
-        self.options = options
-        self.log = log
-        self._open: tuple[tuple[EngineOptions, str], Engine] | None = None
-
-    def of(self, model_folder: str, options: EngineOptions | None = None) -> Engine:
-        """The engine of a model, loaded on first use; `options` are those of the run where none are given."""
-        wanted = (options or self.options, model_folder)
-        if self._open is None or self._open[0] != wanted:
-            self.close()
-            self._open = (wanted, open_engine(*wanted))
-            self._say(opened=wanted[0].name, model=judge_name(wanted[0], model_folder))
-        return self._open[1]
-
-    def close(self) -> None:
-        """Free the model that is loaded, if any."""
-        if self._open is not None:
-            (options, _), engine = self._open
-            self._open = None
-            if isinstance(engine, Metered):
-                self._say(closed=options.name, **engine.usage())
-            engine.close()
-
-    def _say(self, **values: Any) -> None:
-        if self.log is not None:
-            self.log(**values)
-
-
-@contextmanager
-def opened(options: EngineOptions, log: Log | None = None) -> Iterator[Engines]:
-    """Engines that are closed at the end, whatever happens."""
-    engines = Engines(options, log)
-    try:
-        yield engines
-    finally:
-        engines.close()
 
 
 def _no_reward_model() -> Path:
@@ -205,13 +159,15 @@ class Round:
             judgements = judge_into(
                 path, responses, judge, self.recipe, self.engines, self.model_path(self.k - 1), name, self.progress
             )
-        self._seal(store.JUDGEMENTS_FILE)
+        self._seal(*sorted(path.name for path in self.folder.glob("judgements*.jsonl")))
         votes: Counter[str] = Counter()
         counts = Counter({"judgements": len(judgements), "unscored": 0, "of_cut_responses": 0})
         for judgement in judgements:
             votes.update(vote.fault or "read" for vote in judgement.votes)
             counts["unscored"] += judgement.score is None
             counts["of_cut_responses"] += judgement.cut > 0
+            if judgement.evidence:
+                counts["with_evidence"] += 1
         self.counts |= {"votes": dict(votes), "judgements": dict(counts)}
         self._watch(judge_alarms(judgements, self.recipe.guards))
         return judgements
@@ -355,35 +311,3 @@ class Round:
         """Prompts accepted in the rounds before this one."""
         files = [self.folder.parent / store.model_name(k) / store.PROMPTS_FILE for k in range(2, self.k)]
         return [prompt for file in files if file.exists() for prompt in store.read(file, Prompt)]
-
-
-def judge_into(
-    path: Path,
-    responses: Sequence[Response],
-    settings: Judge,
-    recipe: Recipe,
-    engines: Engines,
-    model_folder: str,
-    name: str,
-    progress: Progress,
-) -> Sequence[Judgement]:
-    """Judgements of responses by one model, filled into a file; `settings` may differ from the recipe's judge.
-
-    A judge whose engine is a server that serves a model of another name is that model, whatever `model_folder` says.
-    """
-    judge = open_judge(settings.name)
-    batch_size = (settings.engine or recipe.engine).batch_size
-    return store.fill(
-        path,
-        Judgement,
-        responses,
-        lambda response: judgement_id(name, response.id),
-        lambda batch: judge(engines.of(model_folder, settings.engine), batch, settings, name, recipe.seed),
-        batch_size,
-        progress,
-    )
-
-
-def judge_name(engine: EngineOptions | None, model: str) -> str:
-    """The name of who answers in judgements: the model's on its server where that names one, else `model`."""
-    return (engine.server.model if engine else None) or model

@@ -174,8 +174,8 @@ def _one_process(recipe: Recipe) -> None:
 
 
 def _judgements_in_words(recipe: Recipe) -> None:
-    if recipe.judge.read == "direct" or recipe.judge.name != "llm":
-        todo = "set judge.name: llm and judge.read: votes or expected"
+    if recipe.judge.read == "direct" or recipe.judge.name != recipe.judge.own_name:
+        todo = "set judge.name: llm or grounded, and judge.read: votes or expected"
         raise BadInput(f"{recipe.strategy} needs judgements in words", "judge", todo)
 
 

@@ -9,11 +9,12 @@ from support_endpoint import FakeEndpoint
 
 from selfreward import store
 from selfreward.engines import endpoint
+from selfreward.engines.opening import opened
 from selfreward.errors import StageFailed
+from selfreward.judges.filling import judge_into
 from selfreward.progress import QuietProgress
 from selfreward.recipe import Judge, Recipe
 from selfreward.records import Judgement
-from selfreward.round import judge_into, opened
 
 flaky = load("flaky_server")
 

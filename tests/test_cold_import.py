@@ -37,6 +37,8 @@ def run_folder(tmp_path: Path) -> str:
         ["show", "RUN"],
         ["report", "RUN"],
         ["recipes", "show", "micro"],
+        ["view", "--help"],
+        ["watch", "--help"],
         ["eval", "head-to-head", "--verdicts", "RUN/verdicts.jsonl"],
     ],
 )

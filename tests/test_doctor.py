@@ -40,6 +40,12 @@ def test_a_dead_server_a_missing_model_and_a_missing_package_are_wrong(tmp_path:
     assert "no such model folder" in found["model"][1]
 
 
+def test_the_database_of_a_grounded_judge_is_looked_at() -> None:
+    assert findings(load_recipe("micro-grounded"))["database"] == ("ok", "micro -> ")
+    state, said = findings(load_recipe("micro-grounded", ["judge.database=none.db"]))["database"]
+    assert state == "wrong" and said.startswith("none.db: no such database -> make one with")
+
+
 def test_a_server_that_answers_is_fine_and_its_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeEndpoint()
     fake.key = "sk-secret-1"

@@ -17,12 +17,13 @@ from support_runs import SMALL, Runs
 
 from selfreward import store
 from selfreward.asking import answer, judge_one
+from selfreward.databases.sqlite import write_sqlite
 from selfreward.errors import BadInput
 from selfreward.loop import check, check_engines, run
 from selfreward.progress import QuietProgress
 from selfreward.prompts import Attempt
 from selfreward.recipe import Recipe, load_recipe
-from selfreward.records import Example, Judgement, Pair, Prompt, RankedSet, Record
+from selfreward.records import Example, Judgement, Pair, Passage, Prompt, RankedSet, Record
 from selfreward.responses import Responses
 from selfreward.verifying import verify
 
@@ -371,6 +372,37 @@ def test_a_run_on_peoples_data_goes_to_its_end_and_is_measured_against_people(
     counts = store.read_json(folder / "seed" / store.COUNTS_FILE)
     assert counts["ift"] == {"rows": 24, "used": 24}
     assert list(counts) == ["ift", "ranked", "evaluation", "eft"]
+
+
+def test_a_run_whose_judge_looks_facts_up_keeps_what_it_was_shown(
+    runs: Runs, overrides: list[str], tmp_path: Path
+) -> None:
+    folder, facts = tmp_path / "run", tmp_path / "facts.db"
+    write_sqlite(facts, [Passage(id="a:1", text="The trade of towns is the same in all.")])
+    judge = {"name": "grounded", "template": "micro_grounded", "database": facts, "passages": 1}
+    settings = [word for key, value in judge.items() for word in ("--set", f"judge.{key}={value}")]
+    asked = ("run", "micro-fast", "--to", str(folder), *overrides, "--set", "rounds=1", *settings)
+    assert runs.run(*asked, "--set", "judge.database=micro")[0] == 0, runs.errors.read_text()
+    assert list(store.read_json(folder / store.DATABASES_FILE)) == ["micro"]
+    shown = {}
+    for file in (folder / "seed" / store.EFT_JUDGEMENTS_FILE, folder / "m2" / store.JUDGEMENTS_FILE):
+        shown[file.name] = [one for one in store.read(file, Judgement) if one.evidence]
+    assert shown[store.EFT_JUDGEMENTS_FILE]
+    prompts = [example.prompt for example in store.read(folder / "seed" / store.EFT_FILE, Example)]
+    assert any("\nEvidence: The " in prompt for prompt in prompts)
+    assert (verify(folder)["problems"], verify(folder)["not_covered"]) == ([], [])
+    judgement = judge_one(folder, "m2", "What is the trade of Baelmara?", "The trade of Baelmara is king.", votes=2)
+    assert [one.id for one in judgement.evidence] == ["almanac: Baelmara, trade"]
+
+    other = tmp_path / "other"
+    assert runs.run(*asked[:3], str(other), *asked[4:])[0] == 0, runs.errors.read_text()
+    facts.unlink()
+    assert runs.run("run", str(other))[0] == 0  # it is finished and asks no judge
+    (other / "m2" / store.EVAL_FILE).unlink()
+    assert runs.run("run", str(other))[0] == 2
+    write_sqlite(facts, [Passage(id="a:1", text="All towns have other trades.")])
+    assert runs.run("run", str(other))[0] == 2
+    assert "holds other passages than when this run began" in runs.errors.read_text()
 
 
 def test_the_models_of_a_run_judge_and_answer(straight: Straight) -> None:

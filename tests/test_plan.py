@@ -315,6 +315,21 @@ def test_what_a_judge_reads_and_writes_depends_on_how_its_points_are_read() -> N
     assert stage(votes, "seed eft_judgements") == stage(direct, "seed eft_judgements")  # always in words
 
 
+def test_a_grounded_judge_reads_its_evidence_beside_every_response() -> None:
+    grounded = (
+        "judge.name=grounded",
+        "judge.database=micro",
+        "judge.template=micro_grounded",
+        "plan.evidence_tokens=7",
+    )
+    plain, shown = plan(small(), SLOW), plan(small(*grounded), SLOW)
+    num = micro().prompts.num * micro().responses.num_samples
+    for name, responses in (("m2 judgements", num), ("m1 eval_judgements", 900), ("seed eft_judgements", 1500)):
+        assert stage(shown, name)["read_tokens"] == stage(plain, name)["read_tokens"] + 7 * responses
+    assert stage(shown, "train m1")["trained_tokens"] > stage(plain, "train m1")["trained_tokens"]
+    assert stage(shown, "train sft") == stage(plain, "train sft")
+
+
 def test_a_served_judge_costs_its_price_for_what_it_reads_and_writes_in_the_rounds() -> None:
     num = 2 * micro().prompts.num * micro().responses.num_samples  # in two rounds
     rubric = round(1.3 * len(judge_prompt("micro", "", "").split()))

@@ -289,7 +289,15 @@ def test_an_unknown_recipe_offers_the_nearest_and_a_missing_file_says_so(tmp_pat
 
 def test_every_shipped_recipe_is_valid_named_after_its_file_and_described() -> None:
     shipped = list_recipes()
-    assert {"micro", "micro-fast", "paper", "llama-3.1-8b-lora", "meta-llama-8b-full", "qwen-0.5b"} <= shipped.keys()
+    assert {
+        "micro",
+        "micro-fast",
+        "micro-grounded",
+        "paper",
+        "llama-3.1-8b-lora",
+        "meta-llama-8b-full",
+        "qwen-0.5b",
+    } <= shipped.keys()
     for name, line in shipped.items():
         assert load_recipe(name).name == name
         assert line
@@ -316,6 +324,12 @@ def test_the_papers_recipe_is_the_defaults_but_for_the_model_its_template_and_ea
     changed = {line.partition(":")[0] for line in differences(Recipe(name="paper"), load_recipe("paper"))}
     others = ("plan.", "training.early_stopping")  # which is dear, and off by default
     assert {path for path in changed if not path.startswith(others)} == {"model", "chat.template", "seeds.source"}
+
+
+def test_the_grounded_micro_recipe_is_micro_but_for_its_judge() -> None:
+    changed = {line.partition(":")[0] for line in differences(load_recipe("micro"), load_recipe("micro-grounded"))}
+    judge = {f"judge.{key}" for key in ("name", "template", "database", "passages")}
+    assert changed == {"name", "plan.evidence_tokens", *judge}
 
 
 @pytest.mark.parametrize("targets", [[], "q_proj", ["q_proj", 3], [""]])

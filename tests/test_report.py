@@ -12,6 +12,7 @@ from rich.console import Console
 
 from selfreward.errors import BadInput
 from selfreward.report import render, tables
+from selfreward.report.cells import bar, small_columns, stacked
 from selfreward.statistics import METRICS, TIE_POLICIES
 
 COUNTS = {"prompts": {"written": 950, "too_long": 50}, "pairs": {"tie": 7}}
@@ -111,8 +112,9 @@ def test_models_stand_in_the_order_of_their_making(run: Path) -> None:
 def test_the_first_table_has_one_row_for_each_model_and_says_whose_ranks_the_judge_meets(run: Path) -> None:
     text = printed(run)
     assert text.index("Following instructions, 64 held-out prompts") < text.index("Head to head")
-    assert row_of(text, "sft") == ["sft", "3.70 ±0.10", "25.0 ±2.0", "-", "-", "80.0 ±5.0", "8.5 ±0.1"]
-    assert row_of(text, "m2") == ["m2", "4.20 ±0.10", "25.0 ±2.0", "40 / 35 / 25", "15.0 ±6.0", "80.0 ±5.0", "8.5 ±0.1"]
+    assert row_of(text, "sft") == ["sft", "███████▍", "3.70 ±0.10", "25.0 ±2.0", "-", "-", "80.0 ±5.0", "8.5 ±0.1"]
+    cells = ["m2", "████████▍", "4.20 ±0.10", "25.0 ±2.0", "40 / 35 / 25", "15.0 ±6.0", "80.0 ±5.0", "8.5 ±0.1"]
+    assert row_of(text, "m2") == cells
     assert "it orders as people did" in " ".join(text.split())
 
 
@@ -140,7 +142,7 @@ def test_the_first_table_prefers_the_oracles_ranks_to_peoples(run: Path) -> None
     found["reward_modelling"]["oracle"] = {"half": {"pairwise_accuracy": estimate("value", 0.7)}}
     path.write_text(json.dumps(found))
     assert tables(run)["summary"][-1]["judge_pairwise_accuracy"]["value"] == 0.7
-    assert row_of(printed(run), "m2")[5] == "70.0 ±10.0"
+    assert row_of(printed(run), "m2")[6] == "70.0 ±10.0"
 
 
 def test_nothing_is_cut_off_or_broken_on_100_columns_and_nothing_is_cut_off_on_70(run: Path) -> None:
@@ -153,6 +155,18 @@ def test_nothing_is_cut_off_or_broken_on_100_columns_and_nothing_is_cut_off_on_7
     rows = [line for line in text.splitlines() if line.startswith("│")]
     assert [row for row in rows if row.strip("│ ").startswith("±") or row.startswith("│  ")] == []
     assert row_of(text, "pairwise %", "excluded")[2:] == ["90.0 ±10.0"] * 4
+
+
+def test_bars_are_left_out_where_there_is_no_room_for_them(run: Path) -> None:
+    assert "█" in printed(run) and "█" in printed(run, terminal=120)
+    assert row_of(printed(run, terminal=70), "m2")[1] == "4.20"
+
+
+def test_bars_are_exact_to_an_eighth_and_stay_in_their_width() -> None:
+    assert [bar(share, 2) for share in (None, 0.0, 0.5, 0.57, 1.0, 7.0)] == ["", "", "█", "█▏", "██", "██"]
+    assert stacked([0.25, 0.5, 0.25], 8) == "██▒▒▒▒░░"
+    assert stacked([0.0, 1.0, 0.0], 8) == "▒" * 8 and stacked([0.2, None, 0.1], 8) == ""
+    assert small_columns([0, 1, 8, 4]) == "·▁█▄" and small_columns([0, 0]) == "··" and small_columns([]) == ""
 
 
 def test_a_file_is_wide_enough_whatever_the_terminal(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +189,18 @@ def test_a_run_of_an_older_version_shows_its_shares_without_intervals(run: Path)
 
 def test_head_to_head_stands_beside_the_papers_figures(run: Path) -> None:
     row = row_of(printed(run), "m2 v m1")
-    assert row == ["m2 v m1", "40.0 ±2.0", "35.0", "25.0", "15.0 ±6.0", "55.5", "32.8", "11.7", "43.8"]
+    assert row == [
+        "m2 v m1",
+        "████████▒▒▒▒▒▒▒░░░░░",
+        "40.0 ±2.0",
+        "35.0",
+        "25.0",
+        "15.0 ±6.0",
+        "55.5",
+        "32.8",
+        "11.7",
+        "43.8",
+    ]
 
 
 def test_the_judge_stands_beside_the_papers_figures_under_every_tie_policy(run: Path) -> None:
@@ -212,7 +237,7 @@ def test_the_snapshot_that_was_chosen_is_shown_with_the_reason(run: Path) -> Non
 
 def test_the_time_of_a_stage_sums_its_attempts(run: Path) -> None:
     assert tables(run)["time"] == [{"stage": "m2 judging", "seconds": 15.0, "items": 150}]
-    assert row_of(printed(run), "m2 judging") == ["m2 judging", "15.0", "150", "10"]
+    assert row_of(printed(run), "m2 judging") == ["m2 judging", "█" * 10, "15.0", "150", "10"]
 
 
 def test_health_shows_shares_and_its_alarms(run: Path) -> None:
@@ -243,7 +268,7 @@ def test_a_damaged_evaluation_is_named_and_the_rest_is_shown(run: Path, damaged:
 def test_an_evaluation_with_parts_missing_gives_the_parts_it_has(run: Path) -> None:
     partial = {"model": "m2", "capability": {"score": {"mean": None, "ci95": None, "n": 0}}, "head_to_head": None}
     (run / "m2" / "eval.json").write_text(json.dumps(partial))
-    assert row_of(printed(run), "m2") == ["m2", "-", "-", "-", "-", "-", "-"]
+    assert row_of(printed(run), "m2") == ["m2", "", "-", "-", "-", "-", "-", "-"]
     assert [row["model"] for row in tables(run)["head_to_head"]] == ["m1"]
 
 

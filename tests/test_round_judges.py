@@ -8,13 +8,14 @@ import pytest
 import support_engines
 
 from selfreward import store
+from selfreward.engines.opening import Engines
 from selfreward.engines.scripted import ScriptedEngine
 from selfreward.errors import BadInput, StageFailed
 from selfreward.judges.reward_model import RewardModel
 from selfreward.progress import QuietProgress
 from selfreward.recipe import Recipe
 from selfreward.records import Judgement, Lesson
-from selfreward.round import Engines, Round
+from selfreward.round import Round
 from selfreward.round_judges import check_judge
 from selfreward.seeds import load_seeds
 from selfreward.strategies import check_strategy, frozen_reward_model, rlhf, self_rewarding
@@ -150,3 +151,104 @@ def test_a_judge_that_needs_rankings_says_so_and_a_wrong_name_is_offered_the_nea
 def test_a_lesson_can_be_read_back(new_round: Callable[..., Round]) -> None:
     lesson = rlhf(new_round(recipe()))
     assert Lesson.model_validate_json(lesson.model_dump_json()) == lesson
+
+
+def people(words: str) -> Callable[[str], list[str]]:
+    """Answers as people, and `words` to a comparison, which names the answer with more words."""
+
+    def said(prompt: str) -> list[str]:
+        if "<answer-1>" in prompt:
+            first, second = (prompt.rsplit(f"<answer-{i}>", 1)[1].split(f"</answer-{i}>")[0].split() for i in (1, 2))
+            return [words.format(1 if len(first) > len(second) else 2)]
+        return support_engines.said(prompt)
+
+    return said
+
+
+def test_responses_compared_two_by_two_are_scored_by_the_share_of_comparisons_they_win(
+    new_round: Callable[..., Round],
+) -> None:
+    round_ = new_round(recipe(judge={"name": "pairwise"}))
+    round_.engines.engine = ScriptedEngine(people("Better: {}"))  # type: ignore[attr-defined]
+    lesson = self_rewarding(round_)
+    assert lesson.pairs
+    for pair in lesson.pairs:
+        assert len(pair.chosen.split()) > len(pair.rejected.split())
+    for one in judgements(round_):
+        assert len(one.votes) == 3 and {vote.score for vote in one.votes} <= {0.0, 0.5, 1.0}
+
+
+def test_a_judge_that_always_says_the_first_wins_nothing_for_anyone(new_round: Callable[..., Round]) -> None:
+    round_ = new_round(recipe(judge={"name": "pairwise"}))
+    round_.engines.engine = ScriptedEngine(people("Better: 1"))  # type: ignore[attr-defined]
+    assert not self_rewarding(round_).pairs
+    assert {one.score for one in judgements(round_)} == {0.5}
+
+
+def test_f01_a_comparison_that_cannot_be_read_is_no_vote(new_round: Callable[..., Round]) -> None:
+    round_ = new_round(recipe(judge={"name": "pairwise"}))
+    round_.engines.engine = ScriptedEngine(people("I like both."))  # type: ignore[attr-defined]
+    assert not self_rewarding(round_).pairs
+    different = [one for one in judgements(round_) if one.score is None]
+    assert different and all(
+        vote.fault == "unreadable" for one in different for vote in one.votes if vote.score is None
+    )
+
+
+def test_an_implicit_judge_scores_by_what_the_model_finds_likelier_than_the_one_before(
+    new_round: Callable[..., Round],
+) -> None:
+    round_ = new_round(recipe(judge={"name": "implicit"}))
+    logliks = {"m1": lambda p, r: -1.0 * len(r), "m0": lambda p, r: -2.0 * len(r)}
+
+    class Two(Asked):
+        def of(self, model_folder: str, options: Any = None) -> Any:
+            k = "m1" if model_folder.endswith("1") else "m0"
+            return ScriptedEngine(support_engines.said, loglik=logliks[k])
+
+    round_.engines = Two()
+    lesson = self_rewarding(round_)
+    assert lesson.pairs
+    assert all(one.score == len(one.response) for one in judgements(round_))
+    assert all(len(pair.chosen) > len(pair.rejected) for pair in lesson.pairs)
+
+
+def test_an_ensemble_scores_what_its_members_agree_on_and_nothing_else(new_round: Callable[..., Round]) -> None:
+    panel = {
+        "name": "ensemble",
+        "members": [{"template": "micro"}, {"template": "additive"}],
+        "votes": 1,
+        "agreement": 0.5,
+    }
+    round_ = new_round(recipe(judge=panel))
+
+    def said(prompt: str) -> list[str]:
+        if prompt.startswith("Review the answer."):
+            return ["Good. Score: 4"]
+        if "<response>" in prompt:
+            words = prompt.rsplit("<response>", 1)[1].split("</response>")[0].split()
+            return [f"Score: {4 if len(words) % 2 else 2}"]
+        return support_engines.said(prompt)
+
+    round_.engines.engine = ScriptedEngine(said)  # type: ignore[attr-defined]
+    self_rewarding(round_)
+    found = judgements(round_)
+    assert {one.score for one in found} == {4.0, None}
+    for one in found:
+        assert [vote.score for vote in one.votes] == [4.0, 4.0 if len(one.response.split()) % 2 else 2.0]
+        assert (one.score is None) == (len(one.response.split()) % 2 == 0)
+
+
+@pytest.mark.parametrize(
+    ("judge", "says"),
+    [
+        ({"members": [{}, {}]}, "name: ensemble"),
+        ({"name": "ensemble"}, "two or more"),
+        ({"name": "ensemble", "members": [{"votes": 0}, {}]}, "votes"),
+        ({"name": "ensemble", "members": [{"name": "llm"}, {}]}, "a member is the model"),
+        ({"name": "pairwise", "compare": "nothing"}, "no pairwise template"),
+    ],
+)
+def test_a_judge_that_lacks_something_says_so_before_anything_runs(judge: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        check_judge(recipe(judge=judge))

@@ -78,6 +78,10 @@ def test_nothing_listens_to_the_outside() -> None:
     for node in binds:
         host, _ = ast.literal_eval(ast.unparse(node.args[0])) if isinstance(node, ast.Call) else ("", 0)
         assert host not in everywhere
+    listening = [node for _, node in nodes() if isinstance(node, ast.Call) and called(node).endswith("create_server")]
+    assert listening
+    for node in listening:
+        assert ast.unparse(node.args[0]).startswith("('127.0.0.1', ")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from support_endpoint import FakeEndpoint
 
 from selfreward import round as round_module
 from selfreward import store
+from selfreward.engines.opening import Engines, opened
 from selfreward.engines.scripted import ScriptedEngine
 from selfreward.errors import BadInput, StageFailed
 from selfreward.micro.tasks import read_instruction, split_of
@@ -19,7 +20,7 @@ from selfreward.prompts import Attempt
 from selfreward.recipe import EngineOptions, Recipe
 from selfreward.records import Judgement, Lesson, Pair, Prompt
 from selfreward.responses import Responses
-from selfreward.round import Engines, Round, opened
+from selfreward.round import Round
 from selfreward.seeds import Seeds, load_seeds
 from selfreward.strategies import STRATEGIES, positives_only, self_rewarding
 from selfreward.templates import render
@@ -445,6 +446,22 @@ def test_a_judge_on_a_server_without_a_name_is_the_model_of_the_round(new_round:
     judgements = round_.judge(round_.sample(round_.new_prompts()))
     assert {judgement.judge for judgement in judgements} == {"m1"}
     assert round_.engines.options[-1] == round_.recipe.judge.engine  # type: ignore[attr-defined]
+
+
+def test_what_a_judge_was_shown_is_counted_and_stands_in_the_pairs_of_its_judgements(
+    new_round: Callable[..., Round],
+) -> None:
+    grounded = changed("judge", name="grounded", database="micro", template="micro_grounded", passages=1)
+    prompts = RECIPE.prompts.model_copy(update={"num": 40})
+    round_ = new_round(recipe=grounded.model_copy(update={"strategy": "meta_rewarding", "prompts": prompts}))
+    lesson = STRATEGIES["meta_rewarding"](round_)
+    judgements = store.read(round_.folder / store.JUDGEMENTS_FILE, Judgement)
+    shown = [judgement for judgement in judgements if judgement.evidence]
+    assert round_.counts["judgements"]["with_evidence"] == len(shown) > 0
+    assert {judgement.prompt.startswith(("What is the", "Tell me the")) for judgement in shown} == {True}
+    asked = {request.prompt for request in round_.engines.engine.requests}  # type: ignore[attr-defined]
+    of_judgements = {pair.prompt for pair in lesson.pairs if pair.prompt.startswith("Review the answer.")}
+    assert of_judgements <= asked and any("\nEvidence: The " in prompt for prompt in of_judgements)
 
 
 def test_expected_scores_leave_fewer_ties(new_round: Callable[..., Round]) -> None:

@@ -96,7 +96,9 @@ def test_a_template_that_cannot_work_is_refused(tmp_path: Path, text: str, messa
 
 
 def test_a_template_is_known_by_its_kind_and_name() -> None:
-    assert template_names("judge") == ["additive", "direct", "micro", "multiple_choice", "score_first"]
+    assert template_names("judge") == [
+        "additive", "direct", "grounded", "micro", "micro_grounded", "multiple_choice", "score_first",
+    ]  # fmt: skip
     assert template_names("prompts") == ["few_shot", "micro"]
     with pytest.raises(BadInput, match=r"prompts\.template.*choose from: few_shot, micro"):
         render("prompts", "additive", tasks=["Name a fish."])

@@ -13,11 +13,13 @@ from typer.testing import CliRunner
 
 from selfreward import store
 from selfreward.cli import app
+from selfreward.databases.sqlite import write_sqlite
 from selfreward.errors import BadInput
+from selfreward.judges.grounded import hold_databases
 from selfreward.judges.votes import make_judgement
 from selfreward.pairing import best_vs_worst
-from selfreward.recipe import Recipe
-from selfreward.records import Example, Judgement, Prompt, RankedResponse, RankedSet, Response, Vote, digest
+from selfreward.recipe import Recipe, load_recipe
+from selfreward.records import Example, Judgement, Passage, Prompt, RankedResponse, RankedSet, Response, Vote, digest
 from selfreward.responses import Responses, ranked_responses
 from selfreward.verifying import verify
 
@@ -264,3 +266,47 @@ def test_the_command_says_it_in_words_and_ends_with_3(run: Path, tmp_path: Path)
     done = CliRunner().invoke(app, ["verify", str(run), "--json"])
     assert done.exit_code == 3 and json.loads(done.stdout)["problems"]
     assert CliRunner().invoke(app, ["verify", str(tmp_path / "none")]).exit_code == 2
+
+
+def ground(run: Path, database: str) -> None:
+    """Makes the recipe of a run one of a grounded judge that was shown one passage at most."""
+    recipe = (run / "recipe.yaml").read_text()
+    recipe = recipe.replace("  name: llm\n", "  name: grounded\n").replace("database: null", f"database: {database}")
+    (run / "recipe.yaml").write_text(recipe.replace("passages: 3", "passages: 1"))
+
+
+def show(run: Path, num: int) -> None:
+    """Gives the first judgement of a round `num` passages."""
+    file = run / "m2" / store.JUDGEMENTS_FILE
+    first, *rest = store.read(file, Judgement)
+    evidence = tuple(Passage(id=f"f:{n}", text="A fact.") for n in range(num))
+    file.unlink()
+    store.append(file, [first.model_copy(update={"evidence": evidence}), *rest])
+
+
+def test_evidence_that_the_recipes_judge_is_not_shown_is_found_and_it_is_counted(run: Path) -> None:
+    unsealed(run)
+    show(run, 1)
+    assert any(
+        "1 judgements with more evidence than the recipe's judge is shown" in one for one in verify(run)["problems"]
+    )
+    ground(run, "micro")
+    assert any("judgements/with_evidence is stated as 0 and there are 1" in one for one in verify(run)["problems"])
+    counts = run / "m2" / store.COUNTS_FILE
+    found = store.read_json(counts)
+    store.write_json(counts, {**found, "judgements": {**found["judgements"], "with_evidence": 1}})
+    assert not any("evidence" in one for one in verify(run)["problems"])
+    show(run, 2)
+    assert any("more evidence" in one for one in verify(run)["problems"])
+
+
+def test_a_database_that_holds_other_passages_is_a_fault_and_one_that_is_gone_a_note(run: Path, tmp_path: Path) -> None:
+    facts = tmp_path / "facts.db"
+    write_sqlite(facts, [Passage(id="f:1", text="A fact.")])
+    ground(run, str(facts))
+    hold_databases([load_recipe(run).judge], run)
+    assert not any(str(facts) in said for said in verify(run)["problems"] + verify(run)["notes"])
+    facts.unlink()
+    assert any("cannot be compared" in note and "no such database" in note for note in verify(run)["notes"])
+    write_sqlite(facts, [Passage(id="f:1", text="Another fact.")])
+    assert any("does not hold the passages that the judge was shown" in said for said in verify(run)["problems"])

@@ -25,8 +25,12 @@ from selfreward.cli.common import (
 )
 from selfreward.cli.doctor import doctor
 from selfreward.cli.export import export, push
+from selfreward.cli.index import index
+from selfreward.cli.labels import export_labels
 from selfreward.cli.report import report
 from selfreward.cli.verify import verify
+from selfreward.cli.view import view
+from selfreward.cli.watch import watch
 from selfreward.text import visible
 
 app = typer.Typer(
@@ -42,7 +46,11 @@ app.command()(doctor)
 app.command()(export)
 app.command()(push)
 app.command()(verify)
+app.command()(index)
 app.command()(report)
+app.command()(view)
+app.command()(watch)
+app.command()(export_labels)
 
 
 def _print_version(wanted: bool) -> None:
@@ -216,6 +224,8 @@ def judge(
         for number, vote in enumerate(judgement.votes, start=1):
             points = vote.fault if vote.score is None else format(vote.score, "g")
             print(f"vote {number}: {points}\n{visible(vote.text)}\n")
+        for passage in judgement.evidence:
+            print(f"evidence: [{visible(passage.id)}] {visible(passage.text)}")
         score = "none" if judgement.score is None else f"{judgement.score:.2f} of 5"
         print(f"score: {score}  ({judgement.coverage:.0%} of {len(judgement.votes)} votes readable, judge {name})")
 

@@ -56,6 +56,9 @@ def judge(
         list[str] | None,
         typer.Option("--read", help="votes, expected or direct; repeatable.  [default: the recipe's]"),
     ] = None,
+    database: Annotated[
+        str | None, typer.Option(help="For a template that shows evidence.  [default: the recipe's]")
+    ] = None,
     ties: Ties = "excluded",
     average: Averaged = "micro",
     undefined: Undefined = None,
@@ -69,7 +72,7 @@ def judge(
         from selfreward.evaluation.named_models import named_models
         from selfreward.progress import open_progress
 
-        ways = Ways(templates or [None], reads or [None], numbers_of_votes(votes) if votes else [None])
+        ways = Ways(templates or [None], reads or [None], numbers_of_votes(votes) if votes else [None], database)
         found = named_models(models)
         ranked = None
         if sets is not None:

@@ -12,6 +12,7 @@ from pydantic import AliasChoices, Field
 
 from selfreward import store
 from selfreward.engines.base import Sampling
+from selfreward.engines.opening import opened
 from selfreward.errors import BadInput
 from selfreward.evaluation.alpaca import read_outputs
 from selfreward.evaluation.given import Row, read_given
@@ -20,7 +21,6 @@ from selfreward.progress import Progress
 from selfreward.recipe import RECIPE_FILE
 from selfreward.records import Prompt, RankedSet, digest
 from selfreward.responses import Responses, sample
-from selfreward.round import opened
 from selfreward.stamp import weight_hashes
 from selfreward.store import RunFolder
 

@@ -13,18 +13,19 @@ from typing import Any
 
 from selfreward import store
 from selfreward.engines.base import Sampling
+from selfreward.engines.opening import Engines, judge_name
 from selfreward.errors import StageFailed
 from selfreward.evaluation.evaluate import measured_judge
 from selfreward.evaluation.health import judge_health
 from selfreward.evaluation.pinned import TEMPLATE
 from selfreward.evaluation.verdicts import Verdict, Winner, higher, shares, tally
 from selfreward.guards import judge_alarms
+from selfreward.judges.filling import judge_into
 from selfreward.judges.pairwise import Meeting, Pair, compare
 from selfreward.progress import Progress
 from selfreward.recipe import EarlyStopping, Recipe
 from selfreward.records import Prompt, RankedSet, Response, digest
 from selfreward.responses import Responses, Samples, ranked_responses, sample
-from selfreward.round import Engines, judge_into, judge_name
 
 # What is found of a snapshot, beside the best one so far if there is one: whether the walk goes on from it, and the figures.
 Look = Callable[[int, int | None], tuple[bool, dict[str, Any]]]

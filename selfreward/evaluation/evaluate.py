@@ -11,13 +11,14 @@ from typing import Any
 
 from selfreward import store
 from selfreward.engines.base import Sampling
+from selfreward.engines.opening import Engines
 from selfreward.evaluation.health import judge_health
 from selfreward.evaluation.reward_modelling import rankings_of, reward_modelling
+from selfreward.judges.filling import judge_into
 from selfreward.progress import Progress
 from selfreward.recipe import Judge, Recipe
 from selfreward.records import Prompt, Response, digest
 from selfreward.responses import Responses, ranked_responses, sample
-from selfreward.round import Engines, judge_into
 from selfreward.seeds import Seeds
 from selfreward.statistics import head_to_head
 
@@ -130,9 +131,9 @@ def _judging(
 
 def measured_judge(recipe: Recipe) -> Judge:
     """How a model of a run is asked when it is measured as a judge: it itself, with the recipe's template and sampling."""
-    votes = recipe.evaluation.votes
-    return recipe.judge.model_copy(
-        update={"name": "llm", "votes": votes, "quorum": min(votes, recipe.judge.quorum), "engine": None}
+    judge, votes = recipe.judge, recipe.evaluation.votes
+    return judge.model_copy(
+        update={"name": judge.own_name, "votes": votes, "quorum": min(votes, judge.quorum), "engine": None}
     )
 
 

@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any, get_args
 
 from selfreward import store
+from selfreward.engines.opening import Engines, opened
 from selfreward.errors import BadInput, nearest
 from selfreward.evaluation.evaluate import measured_judge
 from selfreward.evaluation.health import judge_health
 from selfreward.evaluation.named_models import NamedModel
 from selfreward.evaluation.reward_modelling import join
 from selfreward.evaluation.scored_sets import Rules, measure
-from selfreward.judges import llm
+from selfreward.judges import open_judge
 from selfreward.judges.expected import expect
+from selfreward.judges.grounded import check_evidence, passages_in
 from selfreward.judges.shown import begin_of, judge_prompt
 from selfreward.judges.votes import judgement_id, make_judgement
 from selfreward.models import CHAT_TEMPLATE_FILE
@@ -28,22 +30,25 @@ from selfreward.progress import Progress
 from selfreward.recipe import Judge, Source
 from selfreward.records import Judgement, RankedSet, Response, Vote, digest
 from selfreward.responses import ranked_responses
-from selfreward.round import Engines, opened
 from selfreward.seeds.choosing import usable_sets
 from selfreward.seeds.reading import read
 from selfreward.stamp import weight_hashes
-from selfreward.templates import text_hash
+from selfreward.templates import shows_evidence, text_hash
 
 PIN_FILE = "pin.json"
 
 
 @dataclass(frozen=True)
 class Ways:
-    """The ways in which every model is asked; None is the way of its recipe. BadInput for a way to read that is none."""
+    """The ways in which every model is asked; None is the way of its recipe. BadInput for a way to read that is none.
+
+    A template that shows evidence is given what the database says, any other is asked without one.
+    """
 
     templates: Sequence[str | None] = (None,)
     reads: Sequence[str | None] = (None,)
     votes: Sequence[int | None] = (None,)
+    database: str | None = None
 
     def __post_init__(self) -> None:
         known = get_args(Judge.model_fields["read"].annotation)
@@ -62,9 +67,19 @@ class Ways:
                     changes |= {"template": template, "begin": None}  # what is said before points belongs to a template
                 if reading not in (None, own.read):
                     changes |= {"read": reading, "begin": None}
+                changes |= self._looks_up(template or own.template, own)
                 judge = own.model_copy(update=changes)
                 wanted = [1] if judge.read == "direct" else votes
                 yield judge.model_copy(update={"votes": wanted[-1]}), wanted
+
+    def _looks_up(self, template: str, own: Judge) -> dict[str, Any]:
+        """The judge's name and database; BadInput where a template shows evidence and there is no database."""
+        if not shows_evidence(template):
+            return {"name": "llm", "database": None}
+        database = self.database or own.database
+        if database is None:
+            raise BadInput(f"the template {template} shows evidence", "--template", "say where it is: --database")
+        return {"name": "grounded", "database": database}
 
 
 def numbers_of_votes(text: str) -> list[int]:
@@ -110,6 +125,7 @@ def measure_judges(
             )
         for judge, _ in ways.settings(model):
             judge_prompt(judge.template, "", "")
+            check_evidence(judge)
             if judge.read == "direct":
                 begin_of(judge)
     rows: list[dict[str, Any]] = []
@@ -153,7 +169,7 @@ def _first_votes(
 ) -> list[Judgement]:
     """The judgements as they would be with their first `number` votes alone."""
     return [
-        make_judgement(response, found.votes[:number], found.judge, quorum, found.cut)
+        make_judgement(response, found.votes[:number], found.judge, quorum, found.cut, found.evidence)
         for response, found in zip(responses, judgements, strict=True)
     ]
 
@@ -170,6 +186,11 @@ def _oracle(model: NamedModel, sets: Sequence[RankedSet]) -> dict[str, list[Rank
     from selfreward.evaluation.micro import oracle_ranking
 
     return {"oracle": oracle_ranking(sets)}
+
+
+def _looked_up_in(database: str, passages: int) -> dict[str, Any]:
+    """What the evidence of a grounded judge depends on, but for the response."""
+    return {"database": database, "passages_sha256": passages_in(database), "passages": passages}
 
 
 class _Asked:
@@ -198,6 +219,7 @@ class _Asked:
             "sampling": drawn if judge.read != "direct" else None,
             "too_long": judge.too_long,
             "engine": {"name": engine.name, "dtype": engine.dtype},
+            **(_looked_up_in(judge.database, judge.passages) if judge.database else {}),
         }
 
     def judgements(self, judge: Judge, responses: Sequence[Response]) -> list[Judgement]:
@@ -223,9 +245,11 @@ class _Asked:
         )
 
     def _ask(self, judge: Judge) -> Callable[[list[Response]], list[Judgement]]:
+        ask = open_judge(judge.name)
+
         def make(batch: list[Response]) -> list[Judgement]:
             engine = self.engines.of(self.model.folder)
-            return llm.judge(engine, batch, judge, self.model.name, self.model.recipe.seed)
+            return ask(engine, batch, judge, self.model.name, self.model.recipe.seed)
 
         return make
 
@@ -237,14 +261,15 @@ class _Asked:
         def make(batch: list[Response]) -> list[Judgement]:
             asked = [
                 (
-                    judge_prompt(judge.template, response.prompt, response.text, words[response.id].cut),
-                    words[response.id].votes[: judge.votes],
+                    judge_prompt(judge.template, said.prompt, said.response, said.cut, said.evidence),
+                    said.votes[: judge.votes],
                 )
-                for response in batch
+                for said in (words[response.id] for response in batch)
             ]
 
             def judgement(place: int, votes: list[Vote]) -> Judgement:
-                return make_judgement(batch[place], votes, self.model.name, cut=words[batch[place].id].cut)
+                said = words[batch[place].id]
+                return make_judgement(batch[place], votes, self.model.name, cut=said.cut, evidence=said.evidence)
 
             return expect(self.engines.of(self.model.folder), asked, judgement)
 

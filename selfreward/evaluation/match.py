@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from selfreward import store
+from selfreward.engines.opening import Engines, opened
 from selfreward.errors import BadInput
 from selfreward.evaluation.alpaca import check_same_instructions
 from selfreward.evaluation.answers import Answers, answer, held_out, identity, is_model, read_instructions, read_side
@@ -28,10 +29,10 @@ from selfreward.evaluation.verdicts import (
     shares,
     tally,
 )
+from selfreward.judges.filling import judge_into
 from selfreward.judges.pairwise import Meeting, Pair, compare, compare_with, longer
 from selfreward.progress import Progress
 from selfreward.records import Response, VoteFault, digest
-from selfreward.round import Engines, judge_into, opened
 
 MATCH_FILE = "match.json"
 JUDGE_FILE = "judge.json"

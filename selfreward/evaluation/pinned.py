@@ -11,14 +11,15 @@ from typing import Any, Literal
 
 from selfreward import store
 from selfreward.engines import check_engine
+from selfreward.engines.opening import judge_name
 from selfreward.errors import BadInput
 from selfreward.evaluation.answers import model_name
 from selfreward.evaluation.mt_bench import judging
+from selfreward.judges.grounded import check_shown, databases_of
 from selfreward.judges.pairwise import SAMPLING, Read, begin_of
 from selfreward.models import resolve_model
 from selfreward.recipe import RECIPE_FILE, EngineOptions, Recipe, load_recipe, recipe_of
 from selfreward.records import digest
-from selfreward.round import judge_name
 from selfreward.stamp import weight_hashes
 from selfreward.store import RunFolder
 from selfreward.templates import Kind, render, text_hash
@@ -71,6 +72,9 @@ def pinned(who: str, overrides: Sequence[str], by: By, template: str | None = No
         settings = recipe.judge.model_dump(mode="json", exclude={"engine"})
         asked = {"by": by, **settings, "seed": recipe.seed, **_words("judge", recipe.judge.template)}
         render("judge", recipe.judge.template, prompt="", response="")
+        check_shown(recipe.judge)
+        if found := databases_of([recipe.judge]):
+            asked |= {"passages_sha256": found}
     elif by == "grades":
         asked = {"by": by, **asdict(judging.SAMPLING), **_words("turn", template)}
         render("turn", template, turns=[])

@@ -13,6 +13,7 @@ from typing import Any
 
 from selfreward import store
 from selfreward.engines import check_engine
+from selfreward.engines.opening import opened
 from selfreward.errors import BadInput
 from selfreward.evaluation.answers import identity, model_name
 from selfreward.evaluation.evaluate import answer_held_out, evaluate, held_out_prompts, measured_judge, rivals_of
@@ -21,7 +22,6 @@ from selfreward.evaluation.pinned import Pinned
 from selfreward.progress import Progress
 from selfreward.records import Response
 from selfreward.responses import Responses
-from selfreward.round import opened
 from selfreward.seeds import load_seeds
 from selfreward.statistics import mean_ci
 from selfreward.store import RunFolder, open_run

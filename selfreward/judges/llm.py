@@ -13,7 +13,7 @@ from selfreward.judges.expected import expect, expect_directly
 from selfreward.judges.shown import begin_of, judge_prompt, least_cut
 from selfreward.judges.votes import make_judgement, read_vote
 from selfreward.recipe import Judge
-from selfreward.records import Judgement, Response, Vote, seed_of
+from selfreward.records import Judgement, Passage, Response, Vote, seed_of
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,27 @@ class _Draft:
 
 
 def judge(
-    engine: Engine, responses: Sequence[Response], settings: Judge, judge_name: str, seed: int
+    engine: Engine,
+    responses: Sequence[Response],
+    settings: Judge,
+    judge_name: str,
+    seed: int,
+    evidence: Sequence[Sequence[Passage]] | None = None,
 ) -> list[Judgement]:
     """One judgement of `settings.votes` votes for each response, in their order; of one where points are read directly.
 
+    `evidence` is what the judge is shown beside each response, none where it is not given.
     A vote depends on the judge, the response and the seed alone. One that the end of the judge's context cut off has the
     fault `too_long`; with `too_long: truncate` the response is cut until there is room, where that can be had. BadInput
     for a template that cannot be used; StageFailed where the engine gives up, with the judgements that were `made`.
     """
     cuts = [0] * len(responses)
+    shown = evidence or [()] * len(responses)
 
     def prompts(places: Sequence[int]) -> list[str]:
-        return [judge_prompt(settings.template, responses[i].prompt, responses[i].text, cuts[i]) for i in places]
+        return [
+            judge_prompt(settings.template, responses[i].prompt, responses[i].text, cuts[i], shown[i]) for i in places
+        ]
 
     def drafts(places: Sequence[int]) -> list[_Draft]:
         if settings.read == "direct":
@@ -58,7 +67,7 @@ def judge(
     try:
         for draft in drafts(range(len(responses))):
             if may_cut and draft.ran_out:
-                cuts[draft.place] = least_cut(engine, responses[draft.place], settings)
+                cuts[draft.place] = least_cut(engine, responses[draft.place], settings, shown[draft.place])
             if not cuts[draft.place]:
                 final.append(draft)
         if any(cuts):
@@ -75,7 +84,10 @@ def judge(
             final = expect(engine, list(asked), lambda i, votes: replace(drawn[i], votes=votes))
         except StageFailed as failed:
             failure, final = failure or failed, list(failed.made)
-    made = [make_judgement(responses[d.place], d.votes, judge_name, settings.quorum, cuts[d.place]) for d in final]
+    made = [
+        make_judgement(responses[d.place], d.votes, judge_name, settings.quorum, cuts[d.place], shown[d.place])
+        for d in final
+    ]
     if failure:
         raise StageFailed(str(failure), made=made) from failure
     return made

@@ -4,18 +4,24 @@ The rubric stands first in the prompt, so that all judgements share its prefix, 
 to one prompt share.
 """
 
+from collections.abc import Sequence
+
 from selfreward.engines.base import Engine
 from selfreward.errors import BadInput
 from selfreward.recipe import Judge
-from selfreward.records import Response
+from selfreward.records import Passage, Response
 from selfreward.templates import beginning, render
 
 
-def judge_prompt(template: str, prompt: str, response: str, cut: int = 0) -> str:
-    """What the judge is asked, with the last `cut` characters of the response left out and a note in their place."""
+def judge_prompt(template: str, prompt: str, response: str, cut: int = 0, evidence: Sequence[Passage] = ()) -> str:
+    """What the judge is asked, with the last `cut` characters of the response left out and a note in their place.
+
+    `evidence` is shown where the template does so.
+    """
     if cut:
         response = f"{response[:-cut]}\n[The response goes on for {cut} characters that are not shown.]"
-    return render("judge", template, prompt=prompt, response=response)
+    shown = [{"id": passage.id, "text": passage.text} for passage in evidence]
+    return render("judge", template, prompt=prompt, response=response, evidence=shown)
 
 
 def begin_of(settings: Judge) -> str:
@@ -29,13 +35,13 @@ def begin_of(settings: Judge) -> str:
     return begin
 
 
-def least_cut(engine: Engine, response: Response, settings: Judge) -> int:
+def least_cut(engine: Engine, response: Response, settings: Judge, evidence: Sequence[Passage] = ()) -> int:
     """The fewest characters to leave out so that the judge has room to answer; 0 where that is not to be had."""
     # Read directly, a judge needs room for its beginning and one token; no token is shorter than a byte.
     needed = 1 + len(begin_of(settings).encode()) if settings.read == "direct" else settings.max_tokens
 
     def fits(cut: int) -> bool:
-        (room,) = engine.room([judge_prompt(settings.template, response.prompt, response.text, cut)])
+        (room,) = engine.room([judge_prompt(settings.template, response.prompt, response.text, cut, evidence)])
         return room is not None and room >= needed
 
     least, most = 1, len(response.text)

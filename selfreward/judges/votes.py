@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from selfreward.records import Judgement, Response, Vote, VoteFault, digest
+from selfreward.records import Judgement, Passage, Response, Vote, VoteFault, digest
 
 HIGHEST = 5.0  # points, the top of the rubric's scale; the bottom is 0
 
@@ -85,7 +85,14 @@ def judgement_id(judge: str, response_id: str) -> str:
     return digest("judgement", judge, response_id)
 
 
-def make_judgement(response: Response, votes: Sequence[Vote], judge: str, quorum: int = 1, cut: int = 0) -> Judgement:
+def make_judgement(
+    response: Response,
+    votes: Sequence[Vote],
+    judge: str,
+    quorum: int = 1,
+    cut: int = 0,
+    evidence: Sequence[Passage] = (),
+) -> Judgement:
     """The votes of one response as a judgement: its score is the mean of the votes that could be read, not rounded.
 
     Below `quorum` readable votes the score is None. `cut` characters of the response's end were not shown to the judge.
@@ -106,6 +113,7 @@ def make_judgement(response: Response, votes: Sequence[Vote], judge: str, quorum
         score=math.fsum(scores) / len(scores) if len(scores) >= quorum else None,
         coverage=len(scores) / len(votes) if votes else 0.0,
         cut=cut,
+        evidence=tuple(evidence),
     )
 
 

@@ -14,6 +14,7 @@ from selfreward.judges.shown import judge_prompt
 from selfreward.planning.hardware import Hardware
 from selfreward.planning.shape import adapter_parameters
 from selfreward.recipe import EngineOptions, Recipe, Shape
+from selfreward.recipe.round import GROUNDED
 from selfreward.templates import render
 from selfreward.training.processes import splits_weights
 
@@ -51,7 +52,7 @@ class Estimator:
         prompt, response, judgement = assumed.prompt_tokens, assumed.response_tokens, assumed.judgement_tokens
         eft_responses = recipe.seeds.num_eft_prompts * recipe.seeds.num_ranked_responses
         num_eft = round(assumed.eft_kept * eft_responses)
-        ift_row, eft_row = prompt + response, self._rubric + prompt + response + judgement
+        ift_row, eft_row = prompt + response, self._rubric + prompt + response + self._evidence + judgement
         sft_tokens = recipe.seeds.num_ift * ift_row
         found = [self._sft("sft", recipe.seeds.num_ift, sft_tokens), *self._measured("sft")]
         if num_eft:
@@ -144,6 +145,11 @@ class Estimator:
         words = judge_prompt(self.recipe.judge.template, "", "").split()
         return round(TOKENS_PER_WORD * len(words))
 
+    @property
+    def _evidence(self) -> int:
+        """Tokens of what a grounded judge is shown beside a response."""
+        return self.recipe.plan.evidence_tokens if self.recipe.judge.own_name == GROUNDED else 0
+
     def _stopped(self, name: str) -> list[Stage]:
         """What the snapshots of a training are asked, if all of them are looked at."""
         recipe, assumed, snapshots = self.recipe, self.recipe.plan, self.num_snapshots
@@ -181,7 +187,7 @@ class Estimator:
     ) -> Stage:  # fmt: skip
         """Judgements, by `engine` where one is given; how points are read decides what is written and read."""
         assumed = self.recipe.plan
-        shared, own = self._rubric, assumed.prompt_tokens + assumed.response_tokens
+        shared, own = self._rubric, assumed.prompt_tokens + assumed.response_tokens + self._evidence
         elsewhere = engine is not None and engine.name not in ENGINES_HERE
         if elsewhere:  # a server reads, and charges, the rubric with every prompt
             shared, own = 0, shared + own

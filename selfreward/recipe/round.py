@@ -1,13 +1,16 @@
 """The steps of a round: new prompts, responses, judgements (section 2.2)."""
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
 
 from selfreward.recipe.engines import EngineOptions
+from selfreward.recipe.faults import faults
 from selfreward.recipe.fields import AtLeastTwo, Count, NotNegative, Part, Section, Share, Temperature, Whole, cited
 
 MODEL = r"^(previous|start|sft|m[0-9]{1,4})$"  # names of models in a recipe
+
+GROUNDED = "grounded"
 
 
 class Prompts(Section):
@@ -53,7 +56,8 @@ class Judge(Section):
 
     name: str = cited(
         "llm",
-        "2.2: llm, the model judges itself; reward_model, a frozen one on people's rankings; or package.module:function",
+        "2.2: llm, the model judges itself; grounded, it is shown what a database says; reward_model, a frozen one on people's "
+        "rankings; or package.module:function",
     )
     template: str = cited("additive", "figure 2: five additive points; a shipped template or a .jinja file")
     votes: Count = cited(3, "3.1.3: 3 judgements of each response, averaged")
@@ -75,6 +79,27 @@ class Judge(Section):
         "not stated; what a judge that is read directly is made to say before its points; none: its template's `begin`",
     )
     engine: EngineOptions | None = cited(None, "the judge's own engine; none: the engine of the run")
+    compare: str = cited(
+        "forced_choice",
+        "arXiv 2401.10020, 3.1.2: in both orders; the template with which `name: pairwise` compares responses",
+    )
+    members: list[dict[str, Any]] = cited(
+        [], "not in the paper; what is different in each judge of `name: ensemble`, as in `- {template: score_first}`"
+    )
+    agreement: NotNegative = cited(
+        1.0, "not in the paper; an ensemble whose members' scores are further apart, in points, gives a response none"
+    )
+    database: str | None = cited(
+        None,
+        "not in the paper; where a grounded judge looks things up: what `selfreward index` made, the URL of a server, or "
+        "micro, the almanac of the micro-world",
+    )
+    passages: Count = cited(3, "not in the paper; passages that a grounded judge is shown, at most")
+
+    @property
+    def own_name(self) -> str:
+        """How a model is asked for a judgement of its own, whoever else the recipe's judge may be."""
+        return GROUNDED if self.name == GROUNDED else "llm"
 
     @field_validator("read")
     @classmethod
@@ -89,6 +114,36 @@ class Judge(Section):
         if begin is not None and info.data.get("read", "direct") != "direct":
             raise ValueError("is for read: direct alone")
         return begin
+
+    @model_validator(mode="after")
+    def _members_of_an_ensemble(self) -> Self:
+        if bool(self.members) != (self.name == "ensemble") or len(self.members) == 1:
+            raise ValueError("judge.members are two or more for name: ensemble, and none for other judges")
+        for place, member in enumerate(self.members):
+            if {"name", "members", "agreement", "compare"} & member.keys():
+                raise ValueError(
+                    f"member {place + 1}: a member is the model, asked in its own way: template, votes, engine ..."
+                )
+        try:
+            self.panel()
+        except ValidationError as error:
+            raise ValueError(f"members: {faults(error, Judge, list(Judge.model_fields))}") from None
+        return self
+
+    def panel(self) -> list["Judge"]:
+        """The members of an ensemble, each with what is different in it."""
+        own = self.model_dump(exclude={"name", "members", "agreement", "compare"})
+        return [Judge.model_validate(own | member) for member in self.members]
+
+    @model_validator(mode="after")
+    def _database_is_used(self) -> Self:
+        if self.name == GROUNDED and not self.database:
+            raise ValueError("grounded looks things up: name a database (judge.database)")
+        if self.database and self.name != GROUNDED and ":" not in self.name:
+            raise ValueError(
+                "only the judge `grounded` looks at a database: set judge.name, or leave judge.database out"
+            )
+        return self
 
     @field_validator("quorum")
     @classmethod

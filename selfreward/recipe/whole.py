@@ -64,6 +64,7 @@ class Plan(Section):
     prompt_tokens: Count = cited(60, "an instruction of Open Assistant has about 40 words")
     response_tokens: Count = cited(400, "arXiv 2401.10020, table 1: 1,092 to 2,552 characters")
     judgement_tokens: Count = cited(130, "a justification has at most 100 words (figure 2)")
+    evidence_tokens: Whole = cited(150, "beside a response that a grounded judge sees: three passages of 40 words")
     accepted: Share = cited(0.7, "of the attempts at a new prompt, those that pass the filters")
     paired: Share = cited(0.75, "of the prompts, those whose scores are not all equal")
     eft_kept: Share = cited(0.45, "3.1.1: 1,630 kept of about 3,600 judged; of ranked responses")

@@ -7,7 +7,22 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from selfreward.report.cells import NOTHING, add_row, estimate, metric_name, new_table, number, of_metric, plain, widen
+from selfreward.judges.votes import HIGHEST
+from selfreward.report.cells import (
+    NOTHING,
+    add_row,
+    bar,
+    estimate,
+    fit,
+    metric_name,
+    new_table,
+    number,
+    of_metric,
+    plain,
+    small_columns,
+    stacked,
+    widen,
+)
 from selfreward.statistics import METRICS, TIE_POLICIES
 
 _WHOLE_SCORES = range(6)  # points
@@ -31,7 +46,7 @@ def render(tables: Mapping[str, Any], console: Console) -> None:
     console.print(plain(f"Run {tables['run']}", style="bold"))
     for table in shown:
         console.print()
-        console.print(table)
+        console.print(fit(table, console))
     console.print()
     if any(tables[name] for name in ("capability", "head_to_head", "reward_modelling", "judge_health")):
         console.print(plain("± is half the width of the 95 % interval; the intervals themselves are in --json.", "dim"))
@@ -57,7 +72,7 @@ def _summary(tables: Mapping[str, Any]) -> list[Table]:
     prompts = [row["score"].get("n") for row in rows if row["score"]]
     answers = f", {prompts[-1]} held-out prompts" if prompts else ""
     truth = next((row["judge_truth"] for row in rows if row["judge_truth"]), "oracle")
-    columns = ("score, 0-5", "perfect %", "win/tie/lose v sft %", "net", "judge right %", "words")
+    columns = (" ", "score, 0-5", "perfect %", "win/tie/lose v sft %", "net", "judge right %", "words")
     table = new_table(f"Following instructions{answers}, and judging", "model", columns)
     for row in rows:
         game = row["against_sft"] or {}
@@ -65,6 +80,7 @@ def _summary(tables: Mapping[str, Any]) -> list[Table]:
         add_row(
             table,
             row["model"],
+            bar(_share_of_scale(row["score"])),
             estimate(row["score"], 2),
             estimate(row["perfect"], 1, 100),
             " / ".join(shares) if game else NOTHING,
@@ -80,13 +96,18 @@ def _summary(tables: Mapping[str, Any]) -> list[Table]:
     return [table]
 
 
+def _share_of_scale(score: Mapping[str, Any] | None) -> float | None:
+    mean = (score or {}).get("mean")
+    return None if mean is None else mean / HIGHEST
+
+
 def _judge_of(truth: str) -> str:
     return "people did" if truth == "human" else f"the {truth} does"
 
 
 def head_to_head_table(rows: Sequence[Mapping[str, Any]], judge: str = "") -> Table:
     """A row for each pair of models, the paper's figures beside it; `judge` is named in the title."""
-    columns = ("win", "tie", "lose", "net", "paper: win", "tie", "lose", "net")
+    columns = (" win █ tie ▒ lose ░", "win", "tie", "lose", "net", "paper: win", "tie", "lose", "net")
     judged = f", judged by {judge}" if judge else ""
     table = new_table(f"Head to head, % of prompts{judged} (the paper's: Llama 2 70B, by GPT-4)", "models", columns)
     for row in rows:
@@ -97,7 +118,8 @@ def head_to_head_table(rows: Sequence[Mapping[str, Any]], judge: str = "") -> Ta
         paper = row["paper"]
         theirs = [number(paper[name], 1) for name in ("win", "tie", "lose")] if paper else [NOTHING] * 3
         net_of_paper = number(paper["win"] - paper["lose"], 1) if paper else NOTHING
-        add_row(table, f"{row['model']} v {row['against']}", *ours, net, *theirs, net_of_paper)
+        shares = stacked([None if row.get(name) is None else row[name] / 100 for name in ("win", "tie", "lose")])
+        add_row(table, f"{row['model']} v {row['against']}", shares, *ours, net, *theirs, net_of_paper)
     return table
 
 
@@ -156,6 +178,7 @@ def _health_cells(health: Mapping[str, Any]) -> dict[str, str]:
     }
     return {
         "votes": f"{health.get('votes', 0)}",
+        "votes for 0 to 5": small_columns([histogram.get(f"{points:.2f}", 0) for points in _WHOLE_SCORES]),
         **{f"votes for {points}": f"{histogram.get(f'{points:.2f}', 0)}" for points in _WHOLE_SCORES},
         "entropy of votes, bits": number(health.get("vote_entropy_bits"), 2),
         "mean score": estimate(health.get("mean_score"), 2),
@@ -211,12 +234,14 @@ def _counted(title: str, columns: Mapping[str, Mapping[str, float]], last: Seque
 
 
 def _time(tables: Mapping[str, Any]) -> list[Table]:
-    table = new_table("Time", "stage", ("seconds", "items", "items/s"))
+    table = new_table("Time", "stage", (" ", "seconds", "items", "items/s"))
     stages = tables["time"]
+    longest = max((row["seconds"] for row in stages), default=0)
     for row in stages:
         rate = f"{row['items'] / row['seconds']:.3g}" if row["items"] and row["seconds"] else NOTHING
-        add_row(table, row["stage"], f"{row['seconds']:.1f}", f"{row['items']}", rate)
+        share = bar(row["seconds"] / longest if longest else None)
+        add_row(table, row["stage"], share, f"{row['seconds']:.1f}", f"{row['items']}", rate)
     if stages:
         table.add_section()
-        add_row(table, "all", f"{sum(row['seconds'] for row in stages):.1f}", "", "")
+        add_row(table, "all", "", f"{sum(row['seconds'] for row in stages):.1f}", "", "")
     return [table]

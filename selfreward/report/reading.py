@@ -65,11 +65,17 @@ def tables(folder: Path) -> Table:
             model: found for model in models if (found := _json(folder / model / store.EARLY_STOPPING_FILE, problems))
         },
         "lines": {model: lines for model in models if (lines := _lines(folder / model))},
-        "alarms": _alarms(metrics),
+        "alarms": alarms(metrics),
         "time": _time(metrics),
         "torn": [{"file": line["torn"], "bytes": line.get("bytes")} for line in metrics if "torn" in line],
         "problems": problems,
     }
+
+
+def summaries(folder: Path) -> list[Table]:
+    """The `summary` of `tables` alone: nothing is read but the measurements; what of them is damaged is left out."""
+    found = {model: _json(folder / model / store.EVAL_FILE, []) for model in _models(folder)}
+    return [_summary(model, evaluation) for model, evaluation in found.items() if evaluation]
 
 
 def place(model: str) -> int:
@@ -222,7 +228,7 @@ def _metrics(path: Path, problems: list[str]) -> list[Table]:
         return []
 
 
-def _alarms(metrics: list[Table]) -> list[Table]:
+def alarms(metrics: list[Table]) -> list[Table]:
     """What the guards of the run had to say: of each model and guard, the last."""
     return list({(line.get("model"), line["guard"]): line for line in metrics if "guard" in line}.values())
 

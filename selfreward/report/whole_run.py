@@ -9,7 +9,7 @@ from rich.table import Table
 
 from selfreward.evaluation.kinds import PARTS
 from selfreward.records import digest
-from selfreward.report.cells import NOTHING, add_row, estimate, new_table, number, plain, widen
+from selfreward.report.cells import NOTHING, add_row, estimate, fit, new_table, number, plain, widen
 from selfreward.report.paper_figures import ALPACA_EVAL, HEAD_TO_HEAD, REWARD_MODELLING
 from selfreward.report.printing import head_to_head_table, reward_tables
 
@@ -48,7 +48,7 @@ def render_whole_run(found: Mapping[str, Any], console: Console) -> None:
     for table in shown:
         if table.row_count:
             console.print()
-            console.print(table)
+            console.print(fit(table, console))
     console.print()
     for rows in by_judge.values():
         if alarm := _undecided(rows):

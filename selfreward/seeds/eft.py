@@ -42,7 +42,7 @@ def build_eft(
             continue
         counts["sets_kept"] += 1
         for judgement, vote in zip(judged, agreeing, strict=True):
-            prompt = judge_prompt(template, judgement.prompt, judgement.response, judgement.cut)
+            prompt = judge_prompt(template, judgement.prompt, judgement.response, judgement.cut, judgement.evidence)
             reasons, verdict = split_verdict(vote.text)
             counts["judgements_cut"] += len((reasons + verdict).rstrip()) < len(vote.text.rstrip())
             text = (reasons + verdict).strip()

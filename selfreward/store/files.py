@@ -277,6 +277,26 @@ def saving(folder: Path) -> Iterator[Path]:
         _flush_folder(folder.parent)
 
 
+@contextmanager
+def saving_file(path: Path) -> Iterator[Path]:
+    """As `saving`, for a file that something else writes: yields the place to write it to."""
+    if path.exists():
+        raise StageFailed("is there already", path, "delete it to have it made again")
+    beside = path.with_name(path.name + ".tmp")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.unlink(missing_ok=True)
+        try:
+            yield beside
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
+            os.rename(beside, path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+        _flush_folder(path.parent)
+
+
 def moved(folder: Path, target: Path) -> None:
     """Gives a complete folder another place on the same disk, in one step."""
     with writing(target):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from selfreward.errors import BadInput, nearest
 from selfreward.models import has_chat_template, is_hub_name, link_with_template, resolve_model
@@ -25,6 +25,8 @@ METRICS_FILE = "metrics.jsonl"
 LOCK_FILE = "run.lock"
 REPORT_FILE = "report.html"
 ANALYSIS_FILE = "analysis.json"
+DATABASES_FILE = "databases.json"  # in which grounded judges look things up
+LABELS_FILE = "labels.jsonl"  # what a person thinks of its pairs; no run reads or writes it
 LOGS_FOLDER = "logs"
 BASE_FOLDER = "base"  # M0 with the chat template that the recipe names, where it has none
 # In seed/
@@ -43,6 +45,8 @@ LIKELIHOODS_FILE = "likelihoods-{model}.jsonl"  # of the responses, under one mo
 OTHERS_RESPONSES_FILE = "responses-{model}.jsonl"  # to the prompts of the round, by another than its model
 AHEAD_FOLDER = "ahead"  # a model that is trained within the round, to look ahead
 PAIRS_FILE = "pairs.jsonl"
+MEETINGS_FILE = "meetings.jsonl"  # of the responses to a prompt, two by two
+MEMBERS_JUDGEMENTS_FILE = "judgements-{place}.jsonl"  # of a member of an ensemble
 META_JUDGEMENTS_FILE = "meta_judgements.jsonl"
 SELF_RANKED_FILE = "self_ranked.jsonl"  # sets that a model ranked by their making
 LESSON_FILE = "lesson.json"
@@ -210,7 +214,7 @@ def _locked(path: Path) -> Iterator[None]:
     """Holds run.lock, with this process's id in it; the system frees the lock of a process that died."""
     with (path / LOCK_FILE).open("a+") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(lock)
         except BlockingIOError:
             lock.seek(0)
             pid = lock.read().strip() or "unknown"
@@ -219,6 +223,27 @@ def _locked(path: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def _take(lock: IO[str]) -> None:
+    """Takes a lock or raises BlockingIOError. Tries again once, since `is_running` holds it for a moment, too."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(0.05)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_running(path: Path) -> bool:
+    """Whether a process works in the folder of a run."""
+    try:
+        with (path / LOCK_FILE).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no run has begun there, or nobody may look
+        return False
+    return False
 
 
 def _same_recipe(path: Path, recipe: Recipe) -> None:

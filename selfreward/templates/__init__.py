@@ -4,8 +4,8 @@ is better, `turn/` for a grade of the last answer in a chat, `prompts/` for one 
 `chat/` holds chat templates for models that bring none; `selfreward.chat` has transformers apply them.
 
 A judge template may set `begin`: what a judge that is to give its points at once says before them, as it would write it
-there. A template is named by its file, or is a .jinja file of the user's. Texts of models are data: they are put in once,
-verbatim, and never read as a template.
+there. It may show `evidence`, passages with `id` and `text`. A template is named by its file, or is a .jinja file of the
+user's. Texts of models and passages are data: they are put in once, verbatim, and never read as a template.
 """
 
 import hashlib
@@ -21,21 +21,22 @@ from selfreward.errors import BadInput, nearest
 
 Kind = Literal["judge", "pairwise", "turn", "prompts", "chat"]
 SUFFIX = ".jinja"
-FIELDS: dict[Kind, frozenset[str]] = {  # what a template of each kind must use, and all it can
+FIELDS: dict[Kind, frozenset[str]] = {  # what a template of each kind must use, and all but MAY_USE that it can
     "judge": frozenset({"prompt", "response"}),
     "pairwise": frozenset({"prompt", "first", "second"}),
     "turn": frozenset({"turns"}),
     "prompts": frozenset({"tasks"}),
 }
+MAY_USE: dict[Kind, frozenset[str]] = {"judge": frozenset({"evidence"})}
 
 
 def render(kind: Kind, template: str, **fields: object) -> str:
-    """The prompt that a template makes of its fields.
+    """The prompt that a template makes of its fields; one that it may use and that is not given is empty.
 
     BadInput where there is no such template, where it is not valid, and where it uses other fields than FIELDS says.
     """
     try:
-        return _compiled(kind, source(kind, template), template).render(**fields)
+        return _compiled(kind, source(kind, template), template).render({**_optional(kind), **fields})
     except BadInput:
         raise
     except Exception as error:  # a template can divide by zero, add a number to a text, go round for ever
@@ -46,10 +47,17 @@ def beginning(template: str, kind: Kind = "judge") -> str | None:
     """What a template of a judge sets as `begin`; None where it sets nothing. BadInput as `render`."""
     compiled = _compiled(kind, source(kind, template), template)
     try:
-        begin = getattr(compiled.make_module(dict.fromkeys(FIELDS[kind], "")), "begin", None)
+        begin = getattr(compiled.make_module({**_optional(kind), **dict.fromkeys(FIELDS[kind], "")}), "begin", None)
     except Exception as error:
         raise BadInput(f"cannot be filled in: {error}", template, "mend the template") from error
     return None if begin is None else str(begin)
+
+
+def shows_evidence(template: str) -> bool:
+    """Whether a judge template shows what was looked up. BadInput as `render`."""
+    text = source("judge", template)
+    _compiled("judge", text, template)
+    return "evidence" in meta.find_undeclared_variables(SandboxedEnvironment().parse(text))
 
 
 def template_names(kind: Kind) -> list[str]:
@@ -84,10 +92,14 @@ def _compiled(kind: Kind, source: str, name: str) -> Template:
     wanted = " and ".join(sorted(FIELDS[kind]))
     try:
         used = meta.find_undeclared_variables(environment.parse(source))
-        if used != FIELDS[kind]:
+        if used - MAY_USE.get(kind, frozenset()) != FIELDS[kind]:
             said = ", ".join(sorted(used)) or "nothing"
             raise BadInput(f"a {kind} template uses {wanted}, this one {said}", name, "mend the template")
         return environment.from_string(source)
     except (TemplateError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise BadInput(f"not a jinja2 template: {reason}", name, "mend the template") from error
+
+
+def _optional(kind: Kind) -> dict[str, object]:
+    return dict.fromkeys(MAY_USE.get(kind, ()), ())

@@ -164,7 +164,7 @@ def _save(
     values = model.parameters() if weights is None else weights.values()
     if not all(bool(torch.isfinite(parameter).all()) for parameter in values):
         raise StageFailed("training ended in weights that are not finite", finished, "lower the learning rate")
-    training = model.config, model.generation_config
+    training = {name: getattr(model, name) for name in ("config", "generation_config") if hasattr(model, name)}
     padding = model.config.get_text_config().pad_token_id
     model.config = AutoConfig.from_pretrained(start, trust_remote_code=trust_remote_code)
     if order.method == "reward":
@@ -177,7 +177,8 @@ def _save(
             model.save_pretrained(unfinished, state_dict=weights)
             tokenizer.save_pretrained(unfinished)
     finally:
-        model.config, model.generation_config = training
+        for name, value in training.items():
+            setattr(model, name, value)
 
 
 @contextmanager

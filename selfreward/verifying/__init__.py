@@ -9,7 +9,7 @@ from typing import Any
 
 from selfreward.errors import BadInput
 from selfreward.store import EVAL_FILE, RunFolder, model_name, read_rows
-from selfreward.verifying.hashes import check_base, check_manifest, check_models, not_covered
+from selfreward.verifying.hashes import check_base, check_databases, check_manifest, check_models, not_covered
 from selfreward.verifying.joins import check_records
 
 
@@ -26,7 +26,7 @@ def verify(folder: Path) -> dict[str, Any]:
     num_files, num_bytes, wrong = check_manifest(folder)
     problems += wrong
     problems += check_models(folder, recipe)
-    for found in (check_base(folder, recipe), check_records(folder, recipe)):
+    for found in (check_base(folder, recipe), check_databases(folder), check_records(folder, recipe)):
         for is_fault, sentence in found:
             (problems if is_fault else notes).append(sentence)
     names = [model_name(k) for k in (-1, *range(1, recipe.rounds + 2))]

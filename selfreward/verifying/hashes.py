@@ -5,13 +5,14 @@ from pathlib import Path
 
 from selfreward import store
 from selfreward.errors import BadInput
+from selfreward.judges.grounded import passages_in
 from selfreward.models import check_model_folder, is_hub_name, resolve_model
 from selfreward.recipe import Recipe
 from selfreward.stamp import file_hash, weight_hashes
 
 GROWING = (store.METRICS_FILE,)  # added to by every launch: what is recorded is its beginning
-# Of the process that runs; and made from the rest.
-NEVER_COVERED = (store.LOCK_FILE, store.REPORT_FILE, store.MANIFEST_FILE)
+# Of the process that runs; made from the rest; a person's, who may add to it at any time.
+NEVER_COVERED = (store.LOCK_FILE, store.REPORT_FILE, store.MANIFEST_FILE, store.LABELS_FILE)
 
 
 def check_manifest(run: Path) -> tuple[int, int, list[str]]:
@@ -101,3 +102,19 @@ def check_base(run: Path, recipe: Recipe) -> Iterator[tuple[bool, str]]:
         return
     if found != weights:
         yield True, f"{recipe.model}: is not the M0 that the run was started from, by the hashes in {path}"
+
+
+def check_databases(run: Path) -> Iterator[tuple[bool, str]]:
+    """(whether it is a fault, a sentence) about the databases of grounded judges against what they were when the run began."""
+    path = run / store.DATABASES_FILE
+    try:
+        held = store.read_json(path) if path.exists() else {}
+    except BadInput as error:
+        yield True, str(error)
+        return
+    for database, passages in held.items():
+        try:
+            if passages_in(database) != passages:
+                yield True, f"{database}: does not hold the passages that the judge was shown, by {path}"
+        except BadInput as error:
+            yield False, f"a database of the judge cannot be compared with {path}: {error}"

@@ -13,7 +13,8 @@ from selfreward.judges.shown import judge_prompt
 from selfreward.pairing.judging import vote_id
 from selfreward.pairing.people import person_id
 from selfreward.prompts import Attempt
-from selfreward.recipe import Recipe
+from selfreward.recipe import Judge, Recipe
+from selfreward.recipe.round import GROUNDED
 from selfreward.records import Example, Judgement, Pair, Prompt, RankedSet, Record, Response
 from selfreward.responses import Responses, ranked_responses
 from selfreward.store.files import last_line
@@ -102,10 +103,11 @@ def _seed(folder: Folder) -> Iterator[str]:
     for name in (store.EVAL_SEED_FILE, store.VALIDATION_SEED_FILE):
         for _ in folder.records(name, RankedSet):
             pass
-    judged, _ = yield from _judgements(folder, store.EFT_JUDGEMENTS_FILE, _known(ranked_responses(ranked)))
+    known, judge = _known(ranked_responses(ranked)), folder.recipe.judge
+    judged, _ = yield from _judgements(folder, store.EFT_JUDGEMENTS_FILE, known, judge)
     num_eft = sum(1 for _ in folder.records(store.EFT_FILE, Example))
     if folder.has(store.EFT_FILE):
-        yield from _all_there(folder, store.EFT_JUDGEMENTS_FILE, _known(ranked_responses(ranked)), judged, "judgement")
+        yield from _all_there(folder, store.EFT_JUDGEMENTS_FILE, known, judged, "judgement")
     counts = folder.json(store.COUNTS_FILE)
     eft, ift = counts.get("eft", {}), counts.get("ift", {})
     if eft:
@@ -142,7 +144,7 @@ def _round(folder: Folder) -> Iterator[str]:
         model = path.stem.partition("-")[2]
         responses |= yield from _responses(folder, path.name, model, settings.responses.num_samples, prompts)
     ranked = _known(ranked_responses(list(folder.records(store.SELF_RANKED_FILE, RankedSet))))
-    judged, totals = yield from _judgements(folder, store.JUDGEMENTS_FILE, responses | ranked)
+    judged, totals = yield from _judgements(folder, store.JUDGEMENTS_FILE, responses | ranked, settings.judge)
     num_pairs = yield from _pairs(folder, k, responses, judged)
     answered = {about[0] for about in own.values()}
     if folder.has(store.JUDGEMENTS_FILE):
@@ -180,7 +182,10 @@ def _stopped(folder: Folder) -> Iterator[str]:
         store.VALIDATION_RESPONSES_FILE, "responses to prompts that are not those of validation", lost
     )
     judged, _ = yield from _judgements(
-        folder, store.VALIDATION_JUDGEMENTS_FILE, _known([*answers, *ranked_responses(sets)])
+        folder,
+        store.VALIDATION_JUDGEMENTS_FILE,
+        _known([*answers, *ranked_responses(sets)]),
+        folder.recipe.judge,
     )
     texts = {(one.prompt, one.text) for one in answers}
     meetings = folder.records(store.VALIDATION_MEETINGS_FILE, Meeting)
@@ -206,7 +211,7 @@ def _reward_model(folder: Folder) -> Iterator[str]:
         yield from _start_is_there(folder, lesson)
     seed = Folder(folder.path.parent / store.SEED_FOLDER, folder.recipe)
     known = _known(ranked_responses(list(seed.records(store.EVAL_SEED_FILE, RankedSet))))
-    judged, _ = yield from _judgements(folder, store.EVAL_JUDGEMENTS_FILE, known)
+    judged, _ = yield from _judgements(folder, store.EVAL_JUDGEMENTS_FILE, known, folder.recipe.judge)
     if folder.has(store.EVAL_FILE):
         yield from _all_there(folder, store.EVAL_JUDGEMENTS_FILE, known, judged, "judgement")
     yield from folder.twice
@@ -218,7 +223,7 @@ def _measured(folder: Folder) -> Iterator[str]:
     options = folder.recipe.evaluation
     yield from _responses(folder, store.EVAL_RESPONSES_FILE, name, options.num_samples)
     known = _known(ranked_responses(list(seed.records(store.EVAL_SEED_FILE, RankedSet))))
-    judged, totals = yield from _judgements(folder, store.EVAL_JUDGEMENTS_FILE, known)
+    judged, totals = yield from _judgements(folder, store.EVAL_JUDGEMENTS_FILE, known, folder.recipe.judge)
     found = folder.json(store.EVAL_FILE)
     if found:
         yield from _all_there(folder, store.EVAL_JUDGEMENTS_FILE, known, judged, "judgement")
@@ -254,12 +259,15 @@ def _responses(
     return known
 
 
-def _judgements(folder: Folder, name: str, responses: Known) -> Generator[str, None, tuple[Scores, Counts]]:
+def _judgements(
+    folder: Folder, name: str, responses: Known, judge: Judge
+) -> Generator[str, None, tuple[Scores, Counts]]:
     """Returns (response id -> score, counts as in counts.json) of the judgements in a file."""
-    lost, wrong = list[str](), list[str]()
+    lost, wrong, strange = list[str](), list[str](), list[str]()
+    most_evidence = judge.passages if judge.own_name == GROUNDED else 0
     scores: Scores = {}
     votes: dict[str, int] = {}
-    totals = {"judgements": 0, "unscored": 0, "of_cut_responses": 0}
+    totals = {"judgements": 0, "unscored": 0, "of_cut_responses": 0, "with_evidence": 0}
     for one in folder.records(name, Judgement):
         if responses.get(one.response_id) != _about(one.prompt_id, one.prompt, one.response):
             lost.append(one.id)
@@ -267,14 +275,18 @@ def _judgements(folder: Folder, name: str, responses: Known) -> Generator[str, N
         is_mean = one.score is None or (bool(read) and one.score == math.fsum(read) / len(read))
         if not is_mean or one.coverage != (len(read) / len(one.votes) if one.votes else 0.0):
             wrong.append(one.id)
+        if len(one.evidence) > most_evidence:
+            strange.append(one.id)
         scores[one.response_id] = one.score
         for vote in one.votes:
             votes[vote.fault or "read"] = votes.get(vote.fault or "read", 0) + 1
         totals["judgements"] += 1
         totals["unscored"] += one.score is None
         totals["of_cut_responses"] += one.cut > 0
+        totals["with_evidence"] += bool(one.evidence)
     yield from folder.say(name, "judgements of no response that is there, or of another text", lost)
     yield from folder.say(name, "judgements whose score or coverage is not that of their votes", wrong)
+    yield from folder.say(name, "judgements with more evidence than the recipe's judge is shown", strange)
     return scores, {"votes": votes, "judgements": totals}
 
 
@@ -335,7 +347,7 @@ def _votes(folder: Folder, template: str) -> Known:
         return {}
     known: Known = {}
     for one in store.stream(folder.path / store.JUDGEMENTS_FILE, Judgement):
-        prompt = judge_prompt(template, one.prompt, one.response, one.cut)
+        prompt = judge_prompt(template, one.prompt, one.response, one.cut, one.evidence)
         known |= {vote_id(one, vote): _about(one.id, prompt, vote.text) for vote in one.votes}
     return known
 

@@ -8,6 +8,7 @@ import pytest
 from support_pairwise import asked
 
 from selfreward import store
+from selfreward.engines.opening import opened
 from selfreward.errors import StageFailed
 from selfreward.evaluation.early_stopping import choose_snapshot, walk
 from selfreward.judges.pairwise import Meeting
@@ -15,7 +16,6 @@ from selfreward.progress import QuietProgress
 from selfreward.recipe import Recipe
 from selfreward.records import Judgement, RankedResponse, RankedSet
 from selfreward.responses import Responses
-from selfreward.round import opened
 
 RANKED = (RankedResponse(text="good good", rank=0), RankedResponse(text="good", rank=1))
 SETS = [RankedSet(id=f"v{i}", prompt=f"say something about {i}", responses=RANKED) for i in range(4)]

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from selfreward import store
 from selfreward.cli import app
+from selfreward.databases.sqlite import write_sqlite
 from selfreward.engines import ENGINES
 from selfreward.engines.base import Completion, Request, Sampling
 from selfreward.engines.scripted import ScriptedEngine
@@ -22,7 +23,7 @@ from selfreward.evaluation.named_models import named_models
 from selfreward.judges import llm
 from selfreward.progress import QuietProgress
 from selfreward.recipe import Recipe, to_yaml
-from selfreward.records import Judgement, RankedResponse, RankedSet
+from selfreward.records import Judgement, Passage, RankedResponse, RankedSet
 from selfreward.responses import ranked_responses
 
 CLI = CliRunner()
@@ -245,6 +246,38 @@ def test_what_cannot_be_measured_is_said_before_anything_is_asked(run: Path, tmp
     for text in ("", "0", "1,,3", "-1", "x"):
         with pytest.raises(BadInput, match="numbers of votes"):
             numbers_of_votes(text)
+    assert Grader.asked == []
+
+
+def test_a_template_that_shows_evidence_is_given_some_and_any_other_is_asked_without(run: Path, tmp_path: Path) -> None:
+    facts = tmp_path / "facts.db"
+    write_sqlite(facts, [Passage(id="f:1", text="To say a is worth more.")])
+    ways = Ways((None, "grounded"), votes=(3,), database=str(facts))
+    plain, grounded = measured([run / "m1"], tmp_path / "cache", ways)
+    assert plain["pin"].keys() == grounded["pin"].keys() - {"database", "passages", "passages_sha256"}
+    shown = ["[f:1] To say a is worth more." in request.prompt for request in Grader.asked]
+    assert shown == [False] * NUM_RESPONSES + [True] * 3 + [False] * 2  # of two sets, one has evidence
+    expected = Ways(("grounded",), ("expected",), (3,), str(facts))
+    (row,) = measured([run / "m1"], tmp_path / "cache", expected)
+    assert len(Grader.asked) == 2 * NUM_RESPONSES and row["pin"]["database"] == str(facts)
+    (kept,) = (file for file in (tmp_path / "cache").glob("*/3.jsonl") if '"probs":[' in file.read_text())
+    assert [len(found.evidence) for found in store.read(kept, Judgement)] == [1, 1, 1, 0, 0]
+
+
+def test_other_passages_are_another_judge(run: Path, tmp_path: Path) -> None:
+    facts = tmp_path / "facts.db"
+    for text in ("To say a is worth more.", "To say a is worth less."):
+        facts.unlink(missing_ok=True)
+        write_sqlite(facts, [Passage(id="f:1", text=text)])
+        measured([run / "m1"], tmp_path / "cache", Ways(("grounded",), database=str(facts)))
+    assert len(Grader.asked) == 2 * NUM_RESPONSES
+
+
+def test_evidence_without_a_database_is_refused_before_anything_is_asked(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="--template: the template grounded shows evidence; say where it is: --database"):
+        measured([run / "m1"], tmp_path, Ways((None, "grounded")))
+    command = ["eval", "judge", str(run / "m1"), "--template", "grounded", "--database", "none.db", "--quiet"]
+    assert "none.db: no such database" in CLI.invoke(app, command).stderr
     assert Grader.asked == []
 
 

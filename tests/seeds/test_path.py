@@ -9,13 +9,13 @@ import pytest
 from support_seeds import CODE, PROMPTS, build_llama, messages, write_lines
 
 from selfreward import store
+from selfreward.engines.opening import opened
 from selfreward.judges.shown import judge_prompt
 from selfreward.judges.votes import read_vote
 from selfreward.loop import eft_seed
 from selfreward.progress import QuietProgress
 from selfreward.recipe import Recipe
 from selfreward.records import Example, Judgement, Lesson, RankedSet, VoteFault
-from selfreward.round import opened
 from selfreward.seeds import load_seeds, write_seeds
 from selfreward.seeds.eft import STEPS
 from selfreward.training.train import train

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from selfreward import store
+from selfreward.engines.opening import opened
 from selfreward.evaluation.answers import identity
 from selfreward.evaluation.mt_bench.answering import answer
 from selfreward.evaluation.mt_bench.files import Answer, Grade, Question, read_answers, read_questions
@@ -14,7 +15,6 @@ from selfreward.evaluation.mt_bench.judging import Asked, grade, grade_id, turns
 from selfreward.evaluation.mt_bench.table import mt_bench
 from selfreward.evaluation.pinned import Pinned, open_folder
 from selfreward.progress import Progress
-from selfreward.round import opened
 from selfreward.store import RunFolder
 
 PIN_FILE = "mt_bench.json"

@@ -38,7 +38,7 @@ def overview(run: Run) -> Section:
 def _method(run: Run) -> str:
     """What was done, for somebody who has not heard of the method."""
     judge = run.recipe.judge
-    is_own = judge.name == "llm" and not (judge.engine and judge.engine.server.model)
+    is_own = judge.name == judge.own_name and not (judge.engine and judge.engine.server.model)
     lesson = _LESSONS.get(run.recipe.strategy)
     if lesson is None:
         return (
@@ -72,8 +72,12 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     seeds = recipe.seeds
     documented = STRATEGIES.get(recipe.strategy)
     strategy = " ".join((documented.__doc__ or "").split()) if documented else "a strategy of the user's own"
-    judge = "the model judges itself" if recipe.judge.name == "llm" else f"{recipe.judge.name}, not the model itself"
-    if recipe.judge.name == "llm" and recipe.judge.engine:
+    judge = (
+        "the model judges itself"
+        if recipe.judge.name == recipe.judge.own_name
+        else f"{recipe.judge.name}, not the model itself"
+    )
+    if recipe.judge.name == recipe.judge.own_name and recipe.judge.engine:
         judge = f"{recipe.judge.engine.server.model or 'the model itself'}, asked on an engine of its own"
     prompts = recipe.prompts.num * recipe.responses.num_samples
     budget = (
