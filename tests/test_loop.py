@@ -391,7 +391,7 @@ def test_a_run_whose_judge_looks_facts_up_keeps_what_it_was_shown(
     prompts = [example.prompt for example in store.read(folder / "seed" / store.EFT_FILE, Example)]
     assert any("\nEvidence: The " in prompt for prompt in prompts)
     assert (verify(folder)["problems"], verify(folder)["not_covered"]) == ([], [])
-    judgement = judge_one(folder, "m2", "What is the trade of Baelmara?", "The trade of Baelmara is king.", votes=2)
+    judgement = judge_one(folder / "m2", "What is the trade of Baelmara?", "The trade of Baelmara is king.", votes=2)
     assert [one.id for one in judgement.evidence] == ["almanac: Baelmara, trade"]
 
     other = tmp_path / "other"
