@@ -175,7 +175,6 @@ def figures(work: Path, name: str, seeds: list[int]) -> dict[str, Any]:
         "diversity": over_seeds([diversity(run, "m3") for run in runs]),
         "tokens": {kind: mean_ci([one[kind] for one in tokens]).mean for kind in ("sampled", "judged", "trained")},
         "wall_s": mean_ci([wall_s(run) for run in runs]).mean,
-        "commits": sorted({str(read_json(run.path / store.STAMP_FILE)["git"]) for run in runs}),
     }  # fmt: skip
 
 
@@ -213,7 +212,9 @@ def main() -> None:
     rows = [figures(work, name, options.seeds) for name in options.strategies
             if any((work / f"{name}-{seed}" / "m3" / store.EVAL_FILE).exists() for seed in options.seeds)]  # fmt: skip
     print(json.dumps(failed))
-    write_results("strategies", {"split": options.split, "strategies": rows, "failed": failed})
+    stamps = (work / f"{FIRST}-{seed}" / store.STAMP_FILE for seed in options.seeds)
+    commits = sorted({str(read_json(stamp)["git"]) for stamp in stamps if stamp.exists()})
+    write_results("strategies", {"split": options.split, "runs_commits": commits, "strategies": rows, "failed": failed})
 
 
 if __name__ == "__main__":
