@@ -191,6 +191,8 @@ def main() -> None:
     def run(name: str, seed: int, first: "Future[None] | None") -> None:
         if first is not None:
             first.result()
+        if (work / f"{name}-{seed}" / "m3" / store.EVAL_FILE).exists():
+            return
         try:
             shared = (f"{FIRST}-{seed}", SHARED) if first is not None else ("", ())
             run_in(work, f"{name}-{seed}", recipe_of(name, seed, options.split), *shared)

@@ -189,7 +189,7 @@ def run_that_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) ->
     folder = tmp_path / "x"
     (folder / "m1" / "model").mkdir(parents=True)
     (folder / "recipe.yaml").write_text(to_yaml(Recipe(name="x")))
-    monkeypatch.setattr("selfreward.round.open_engine", lambda *_: Says(text))
+    monkeypatch.setattr("selfreward.engines.opening.open_engine", lambda *_: Says(text))
     asking._engines.close()
     yield folder
     asking._engines.close()

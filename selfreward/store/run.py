@@ -274,6 +274,11 @@ def _same_texts(path: Path, texts: dict[str, dict[str, str]]) -> None:
                 raise BadInput(what, path, "restore the text, or start another run with --to")
 
 
+def _stamped(path: Path) -> str:
+    """The text of a run's stamp; a run whose folder was put together by hand may have none."""
+    return (path / STAMP_FILE).read_text() if (path / STAMP_FILE).exists() else str(path)
+
+
 def _attempts(path: Path) -> list[int]:
     """The numbers of a run's launches so far."""
     numbers = (entry.name.removeprefix("attempt_") for entry in (path / LOGS_FOLDER).glob("attempt_[0-9]*"))
@@ -350,6 +355,6 @@ def open_run(path: str | Path, recipe: Recipe, command: Sequence[str] | None = N
             for name in forget_missing(run.path):
                 logging.getLogger("selfreward").warning("%s is gone; what is needed of it is made again", name)
             seal(run.path, STAMP_FILE, RECIPE_FILE, BASE_FOLDER)
-            with tracking(recipe, run.path, digest((run.path / STAMP_FILE).read_text())) as run._track:
+            with tracking(recipe, run.path, digest(_stamped(run.path))) as run._track:
                 yield run
         seal(run.path, METRICS_FILE, LOGS_FOLDER)
