@@ -12,7 +12,7 @@ was. Intervals are Student's t over run seeds.
 import argparse
 import itertools
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -23,14 +23,17 @@ from common import over_seeds, run_in, write_results
 from selfreward import store
 from selfreward.chat import encode_example, load_tokenizer
 from selfreward.judges.pairwise import Meeting
+from selfreward.micro import oracle
+from selfreward.micro.tasks import read_instruction
 from selfreward.prompts import Attempt
 from selfreward.recipe import Recipe, load_recipe
-from selfreward.records import Judgement
+from selfreward.records import Judgement, Pair
 from selfreward.responses import Responses
 from selfreward.statistics import mean_ci
 from selfreward.store import RunFolder, read_json, read_rows
 
 FIRST = "self_rewarding"  # the others of its seed share what it has up to M1
+MOST_CHARS = 400  # of an instruction; a judge's prompt, of which some strategies make pairs, is none
 NOBODYS = ("", "chance", "truth", "no instruction of the micro-world")  # texts of votes that no model wrote
 SHARED = ("seed", "sft", "m1")
 # Of the strategies, in the order of the table. The first figure is the number of new prompts a round: what each costs was
@@ -139,6 +142,21 @@ def diversity(run: RunFolder, model: str) -> float:
     return len(set(pairs)) / len(pairs)
 
 
+def pairs_by_truth(run: RunFolder) -> dict[str, float] | None:
+    """Shares of the pairs whose chosen response the oracle gives more, as many and fewer points than the rejected one.
+
+    None for strategies without pairs; pairs that are cut at a step, or whose prompt is no instruction, are left out.
+    """
+    found: Counter[str] = Counter()
+    for k in range(2, run.recipe().rounds + 2):
+        for pair in _records(run.path / store.model_name(k), store.PAIRS_FILE, Pair):
+            task = read_instruction(pair.prompt) if pair.whole and len(pair.prompt) < MOST_CHARS else None
+            if task is not None:
+                apart = oracle.score(task, pair.chosen) - oracle.score(task, pair.rejected)
+                found["right" if apart > 0 else "wrong" if apart < 0 else "equal"] += 1
+    return {name: found[name] / found.total() for name in ("right", "equal", "wrong")} if found else None
+
+
 def figures(work: Path, name: str, seeds: list[int]) -> dict[str, Any]:
     """What a strategy reached over the run seeds whose runs are finished, which it names."""
     runs = [RunFolder(work / f"{name}-{seed}") for seed in seeds]
@@ -169,9 +187,14 @@ def figures(work: Path, name: str, seeds: list[int]) -> dict[str, Any]:
         "judge_m1": over_seeds([judge(e, "m1") for e in evals]),
         "avg_length": over_seeds([float(e["m3"]["capability"]["length_words"]["mean"]) for e in evals]),
         "diversity": over_seeds([diversity(run, "m3") for run in runs]),
+        "pairs_by_truth": _mean_shares([shares for run in runs if (shares := pairs_by_truth(run))]),
         "tokens": {kind: mean_ci([one[kind] for one in tokens]).mean for kind in ("sampled", "judged", "trained")},
         "wall_s": mean_ci([wall_s(run) for run in runs]).mean,
     }  # fmt: skip
+
+
+def _mean_shares(found: list[dict[str, float]]) -> dict[str, float] | None:
+    return {name: mean_ci([one[name] for one in found]).mean for name in found[0]} if found else None
 
 
 def main() -> None:
