@@ -324,13 +324,14 @@ def strategies() -> str:
     rows = sorted((row for row in found if row not in controls), key=lambda row: -row["vs_sft"]["net"])
     return table(
         ("strategy", "run seeds", "M3 v SFT: win / tie / lose %", "net %", "M3's score, 0..5", "judge: pairwise %", "words",
-         "distinct-2", "tokens: sampled / judged / trained, k", "minutes"),
+         "distinct-2", "pairs right / wrong %", "tokens: sampled / judged / trained, k", "minutes"),
         [
             (
                 f"`{row['strategy']}`", str(len(row["seeds"])),
                 " / ".join(f"{row['vs_sft'][share]:.0f}" for share in ("win", "tie", "lose")),
                 number({**row["vs_sft"], "mean": row["vs_sft"]["net"]}, 1), number(row["score"]),
                 number(row["judge_pairwise"], 1, 100), f"{row['avg_length']['mean']:.1f}", f"{row['diversity']['mean']:.3f}",
+                f"{100 * pairs['right']:.0f} / {100 * pairs['wrong']:.0f}" if (pairs := row["pairs_by_truth"]) else "-",
                 " / ".join(f"{row['tokens'][kind] / 1000:.0f}" for kind in ("sampled", "judged", "trained")),
                 f"{row['wall_s'] / 60:.1f}",
             )
