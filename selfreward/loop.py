@@ -157,8 +157,8 @@ def reward_model_of(
 def check(recipe: Recipe) -> None:
     """BadInput for what a recipe names and there is not, before any work is done."""
     check_adapter(recipe.adapter)
-    check_processes(recipe)
     for one in every_round(recipe):
+        check_processes(one)
         for engine in one.engines:
             find_engine(engine.name)
         check_judge(one)
