@@ -20,6 +20,7 @@ from selfreward.judges.filling import judge_into
 from selfreward.judges.grounded import check_shown, databases_of, hold_databases
 from selfreward.judges.shown import begin_of, judge_prompt
 from selfreward.models import link_with_template, vocabulary_size
+from selfreward.needs import check_used
 from selfreward.pairing.people import human_pairs
 from selfreward.progress import Progress
 from selfreward.recipe import RECIPE_FILE, Recipe
@@ -168,6 +169,7 @@ def check(recipe: Recipe) -> None:
             begin_of(one.judge)
         render("prompts", one.prompts.template, tasks=[""])
         check_strategy(one)
+    check_used([recipe.of_round(k) for k in range(2, recipe.rounds + 2)])
 
 
 def check_model(recipe: Recipe, folder: Path) -> None:
