@@ -1,7 +1,8 @@
 """THE place: what a round teaches. One short function per method, and the dict of them all.
 
 A strategy takes a `Round` and returns a `Lesson`. One of a user's own is named in the recipe as
-`package.module:function`. `needs` has what a recipe must have for it, docs/strategies.md what each is after, its source and that source's figures.
+`package.module:function`. `needs` has what a recipe must have for it, docs/strategies.md what each is after, its source
+and that source's figures.
 """
 
 from collections.abc import Callable

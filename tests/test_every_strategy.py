@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support_lessons import Killed
 
 from selfreward import loop, store
 from selfreward.loop import run
@@ -18,7 +19,7 @@ SMALL = [
     "seeds.num_ift=12", "seeds.num_eft_prompts=12", "eft.attempts=2", "prompts.num=6", "sft.epochs=1", "dpo.batch=4",
     "dpo.epochs=1", "rl.batch=6", "rl.num_samples=2", "responses.num_samples=3", "responses.max_tokens=8",
     "reward_model.epochs=1", "judge.votes=2", "evaluation.num_prompts=2", "evaluation.num_ranked_sets=2",
-    "evaluation.votes=1", "evaluation.num_samples=1", "engine.name=support_engines:people",
+    "evaluation.votes=1", "evaluation.num_samples=1", "engine.name=support_engines:people_with_tastes",
 ]  # fmt: skip
 SFT = ("positives_only", "sft_only", "self_taught_evaluator")
 
@@ -39,7 +40,8 @@ def on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("strategy", list(STRATEGIES))
 def test_a_run_of_every_strategy_is_whole(strategy: str, tiny_m0: Path, tmp_path: Path) -> None:
     rounds = 2 if strategy in ("dice", "spin", "consistency_regularised") else 1  # those whose second round is another
-    recipe = small(tiny_m0, f"strategy={strategy}", f"rounds={rounds}")
+    answer = ["pairs.answer=support_engines:odd_or_even"] if strategy == "self_consistency" else []
+    recipe = small(tiny_m0, f"strategy={strategy}", f"rounds={rounds}", *answer)
     run(recipe, tmp_path / "run", QuietProgress())
     for k in range(2, rounds + 2):
         lesson = in_folder(tmp_path / "run" / store.model_name(k), store.LESSON_FILE)
@@ -90,16 +92,17 @@ def test_a_run_that_was_killed_as_it_looked_ahead_goes_on_to_the_same_files(
     kills = ["before", "after"]  # the model ahead is there
 
     def killed(lesson: Any, models: Any, folder: Path, *rest: Any) -> Path:
-        if folder.name == store.AHEAD_FOLDER and kills and kills.pop(0) == "before":
-            raise KeyboardInterrupt
+        when = kills.pop(0) if folder.name == store.AHEAD_FOLDER and kills else ""
+        if when == "before":
+            raise Killed
         found = train(lesson, models, folder, *rest)
-        if folder.name == store.AHEAD_FOLDER:
-            raise KeyboardInterrupt
+        if when == "after":
+            raise Killed
         return found
 
     monkeypatch.setattr(loop, "train", killed)
     for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Killed):
             run(recipe, tmp_path / "stopped", QuietProgress())
     assert not kills and (tmp_path / "stopped/m2/ahead/model").is_dir()
     run(recipe, tmp_path / "stopped", QuietProgress())
