@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-all check audit docs clean
+.PHONY: help quickstart test test-all check audit docs site clean
 
 help: ## name the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -36,6 +36,9 @@ audit: .venv-audit/stamp ## look for known weaknesses of the tested packages; bu
 docs: .venv/dev.stamp ## write the documents that are made from code
 	$(BIN)/selfreward recipes schema > docs/recipe.schema.json
 	$(BIN)/python benchmarks/tables.py
+
+site: .venv/dev.stamp ## build the documents as a site, build/site; to read it: python3 -m http.server -d build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean: ## remove the virtual environment and all caches, never a run
 	rm -rf .venv .venv-audit build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -26,7 +26,7 @@ from typing import Any
 from common import write_results
 
 from selfreward import store
-from selfreward.verify import verify
+from selfreward.verifying import verify
 
 REPOSITORY = Path(__file__).parent.parent
 sys.path.insert(0, str(REPOSITORY / "tests"))

@@ -9,7 +9,7 @@ judgement is all votes on one response.
 MFU = model FLOPs / (seconds x peak FLOP/s), of the steps after the first. Model FLOPs are 6 N a token (2 N forward, 4 N
 backward, N all parameters, attention not counted, nor what gradient checkpointing computes twice). DPO trains on the tokens
 of both sides, prompt included; its reference, 2 N a token, is read once before the first step and is in neither number.
-The peak is dense bfloat16 from the maker's data sheet (`selfreward/plan/hardware.py`: H100 and H200 as SXM, A100, L4); for any
+The peak is dense bfloat16 from the maker's data sheet (`selfreward/planning/hardware.py`: H100 and H200 as SXM, A100, L4); for any
 other device it is to be given.
 """
 
@@ -33,7 +33,7 @@ from selfreward.chat import load_tokenizer
 from selfreward.engines.base import Request, Sampling
 from selfreward.engines.local import LocalEngine
 from selfreward.models import resolve_model
-from selfreward.plan import HARDWARE
+from selfreward.planning import HARDWARE
 from selfreward.recipe import Dpo, Sft, Training
 from selfreward.training import dpo, sft, trainer
 from selfreward.training.teach import quiet_libraries

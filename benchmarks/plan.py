@@ -22,7 +22,7 @@ from quickstart import timed_run
 from selfreward import chat, store
 from selfreward.engines.local import MIN_SHARED
 from selfreward.judges.shown import judge_prompt
-from selfreward.plan import plan
+from selfreward.planning import plan
 from selfreward.prompts import Attempt, ask_for_one_more
 from selfreward.records import Example, Judgement, Pair, Prompt, RankedSet
 from selfreward.report import tables

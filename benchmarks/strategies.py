@@ -31,9 +31,10 @@ from selfreward.statistics import mean_ci
 from selfreward.store import RunFolder, read_json, read_rows
 
 FIRST = "self_rewarding"  # the others of its seed share what it has up to M1
+NOBODYS = ("", "chance", "truth", "no instruction of the micro-world")  # texts of votes that no model wrote
 SHARED = ("seed", "sft", "m1")
 # Of the strategies, in the order of the table. The first figure is the number of new prompts a round: what each costs was
-# counted in runs of micro-fast, without what is read in any case (seeds, rankings).
+# counted in runs of seed 0 with other numbers.
 SETTINGS: dict[str, tuple[int, list[str]]] = {
     FIRST: (650, []),
     "sft_only": (0, []),
@@ -41,17 +42,17 @@ SETTINGS: dict[str, tuple[int, list[str]]] = {
     "frozen_reward_model": (500, []),
     "rlhf": (450, []),
     "spin": (0, []),
-    "positives_only": (100, []),  # M0 reads all seeds again, which takes most of the budget
+    "positives_only": (310, []),  # M0 reads all seeds again, which takes most of the budget
     "positives_only_more": (650, ["strategy=positives_only"]),  # and this is over it
-    "meta_rewarding": (440, []),
-    "meta_rewarding_rho": (440, ["strategy=meta_rewarding", "pairs.rho=0.3"]),  # with its control of length
-    "consistency_regularised": (520, []),
+    "meta_rewarding": (520, []),
+    "meta_rewarding_rho": (520, ["strategy=meta_rewarding", "pairs.rho=0.3"]),  # with its control of length
+    "consistency_regularised": (610, []),
     "sppo": (650, []),
     "irpo": (650, []),
     "self_consistency": (1300, []),
-    "dice": (650, []),
+    "dice": (880, []),
     "temporal": (240, []),
-    "self_taught_evaluator": (110, []),  # as positives_only
+    "self_taught_evaluator": (290, []),  # as positives_only
     "process_based": (650, []),
     "random_judge": (650, ["strategy=self_rewarding", "judge.name=benchmarks.controls:random_judge"]),
     "oracle_judge": (650, ["strategy=self_rewarding", "judge.name=benchmarks.controls:oracle_judge"]),
@@ -98,23 +99,18 @@ class Tokens:
 
     def _likelihoods(self, folder: Path) -> int:
         """Tokens read for likelihoods."""
-        texts = {
-            one.id: (one.prompt, one.text)
-            for line in _records(folder, store.RESPONSES_FILE, Responses)
+        files = list(folder.glob(store.LIKELIHOODS_FILE.format(model="*")))
+        responses = _records(folder, store.RESPONSES_FILE, Responses) if files else []
+        lengths = {
+            one.id: sum(map(len, encode_example(self.tokenizer, one.prompt, one.text)))
+            for line in responses
             for one in line.samples
         }
-        num = 0
-        for path in folder.glob(store.LIKELIHOODS_FILE.format(model="*")):
-            for line in read_rows(path):
-                prompt, response = encode_example(self.tokenizer, *texts[line["id"]])
-                num += len(prompt) + len(response)
-        return num
+        return sum(lengths[line["id"]] for path in files for line in read_rows(path))
 
     def _written(self, texts: Iterable[str]) -> int:
         """Tokens of texts, each with its end; none of those that nobody wrote."""
-        return sum(
-            len(encode_example(self.tokenizer, "", text)[1]) for text in texts if text not in ("", "chance", "truth")
-        )
+        return sum(len(encode_example(self.tokenizer, "", text)[1]) for text in texts if text not in NOBODYS)
 
 
 def _records(folder: Path, name: str, record_type: Any) -> list[Any]:
@@ -175,7 +171,6 @@ def figures(work: Path, name: str, seeds: list[int]) -> dict[str, Any]:
         "diversity": over_seeds([diversity(run, "m3") for run in runs]),
         "tokens": {kind: mean_ci([one[kind] for one in tokens]).mean for kind in ("sampled", "judged", "trained")},
         "wall_s": mean_ci([wall_s(run) for run in runs]).mean,
-        "commits": sorted({str(read_json(run.path / store.STAMP_FILE)["git"]) for run in runs}),
     }  # fmt: skip
 
 
@@ -196,6 +191,8 @@ def main() -> None:
     def run(name: str, seed: int, first: "Future[None] | None") -> None:
         if first is not None:
             first.result()
+        if (work / f"{name}-{seed}" / "m3" / store.EVAL_FILE).exists():
+            return
         try:
             shared = (f"{FIRST}-{seed}", SHARED) if first is not None else ("", ())
             run_in(work, f"{name}-{seed}", recipe_of(name, seed, options.split), *shared)
@@ -213,7 +210,9 @@ def main() -> None:
     rows = [figures(work, name, options.seeds) for name in options.strategies
             if any((work / f"{name}-{seed}" / "m3" / store.EVAL_FILE).exists() for seed in options.seeds)]  # fmt: skip
     print(json.dumps(failed))
-    write_results("strategies", {"split": options.split, "strategies": rows, "failed": failed})
+    stamps = (work / f"{FIRST}-{seed}" / store.STAMP_FILE for seed in options.seeds)
+    commits = sorted({str(read_json(stamp)["git"]) for stamp in stamps if stamp.exists()})
+    write_results("strategies", {"split": options.split, "runs_commits": commits, "strategies": rows, "failed": failed})
 
 
 if __name__ == "__main__":

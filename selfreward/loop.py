@@ -33,6 +33,7 @@ from selfreward.seeds import Seeds, build_eft, load_seeds, write_seeds
 from selfreward.store import RunFolder, model_name, open_run
 from selfreward.strategies import check_strategy
 from selfreward.templates import render
+from selfreward.tracking import check_trackers
 from selfreward.training.adapters import check_adapter
 from selfreward.training.processes import check_processes
 from selfreward.training.train import train
@@ -158,6 +159,7 @@ def reward_model_of(
 def check(recipe: Recipe) -> None:
     """BadInput for what a recipe names and there is not, before any work is done."""
     check_adapter(recipe.adapter)
+    check_trackers(recipe.tracking)
     for one in every_round(recipe):
         check_processes(one)
         for engine in one.engines:

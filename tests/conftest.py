@@ -1,5 +1,6 @@
-"""Shared fixtures: a tiny random model with a tokenizer that loses no text."""
+"""Shared fixtures: a tiny random model with a tokenizer that loses no text, and a run of the smallest recipe."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -107,4 +108,28 @@ def small_run(tmp_path_factory: pytest.TempPathFactory, tiny_m0: Path) -> Path:
     folder = tmp_path_factory.mktemp("small_run") / "run"
     changes = {**SMALL, "model": tiny_m0}
     run(load_recipe("micro-fast", [f"{key}={value}" for key, value in changes.items()]), folder, QuietProgress())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def micro_fast(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `selfreward run micro-fast` was run, with what that printed as printed.txt; for reading alone.
+
+    It takes a minute, so that it is made once, however many processes test.
+    """
+    from filelock import FileLock
+    from typer.testing import CliRunner
+
+    from selfreward.cli import app
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "micro-fast"
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / "printed.txt").exists():
+            folder.mkdir()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(folder)
+                result = CliRunner().invoke(app, ["run", "micro-fast"])
+            assert result.exit_code == 0, result.stderr
+            (folder / "printed.txt").write_text(result.stdout)
     return folder

@@ -27,7 +27,7 @@ from selfreward.engines.scripted import ScriptedEngine
 from selfreward.errors import BadInput, StageFailed
 from selfreward.evaluation.answers import Answers
 from selfreward.evaluation.human_form import blind_pairs, write_form
-from selfreward.export import export
+from selfreward.export import export_model
 from selfreward.judges.llm import judge
 from selfreward.judges.shown import judge_prompt
 from selfreward.pairing import best_vs_worst
@@ -37,7 +37,7 @@ from selfreward.recipe import EngineOptions, Judge, Recipe, load_recipe, to_yaml
 from selfreward.records import Prompt
 from selfreward.store import RunFolder
 from selfreward.text import visible
-from selfreward.verify import verify
+from selfreward.verifying import verify
 
 KEY = "sk-a-key-that-nobody-may-see"
 GREEDY = Sampling(0.0, 1.0, 16)
@@ -262,7 +262,7 @@ def test_the_name_of_a_model_leads_to_no_other_folder(run: Path, tmp_path: Path,
     with pytest.raises(BadInput, match="no model"):
         RunFolder(run).model_path(name)
     with pytest.raises(BadInput):
-        export(run / name, tmp_path / "out")
+        export_model(run / name, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

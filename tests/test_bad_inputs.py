@@ -28,7 +28,7 @@ import yaml
 from support_endpoint import FakeEndpoint
 from typer.testing import CliRunner
 
-from selfreward import ask, loop
+from selfreward import asking, loop
 from selfreward.cli import app
 from selfreward.errors import StageFailed
 from selfreward.recipe import Recipe, to_yaml
@@ -64,7 +64,7 @@ def nothing_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
         raise StageFailed(NOT_REFUSED)
 
     monkeypatch.setattr(loop, "train", train)
-    ask._engine.cache_clear()
+    asking._engines.close()
 
 
 @pytest.fixture

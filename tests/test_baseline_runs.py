@@ -16,7 +16,7 @@ from selfreward.progress import QuietProgress
 from selfreward.recipe import load_recipe
 from selfreward.records import Judgement, Pair
 from selfreward.report import tables
-from selfreward.verify import verify
+from selfreward.verifying import verify
 
 SMALL = {
     "seeds.num_ift": 16, "seeds.num_eft_prompts": 20, "eft.attempts": 2, "prompts.num": 9, "sft.batch": 16,

@@ -35,30 +35,30 @@ class Stage:
         if self.raises is not None:
             raise self.raises
 
-    def judge_one(self, folder: Path, model: str, prompt: str, response: str, votes: int) -> Judgement:
-        self.asked.append((folder, model, prompt, response, votes))
+    def judge_one(self, model: Path, prompt: str, response: str, votes: int) -> Judgement:
+        self.asked.append((model, prompt, response, votes))
         read = Vote(score=4.0, fault=None, text="Fine. Score: 4")
         unread = Vote(score=None, fault="unreadable", text="hm")
         return Judgement(
-            id="j", response_id="r", prompt_id="p", prompt=prompt, response=response, judge=model,
+            id="j", response_id="r", prompt_id="p", prompt=prompt, response=response, judge=model.name,
             votes=(read,) * (votes - 1) + (unread,), score=4.0, coverage=(votes - 1) / votes,
         )  # fmt: skip
 
-    def answer(self, folder: Path, model: str, prompt: str) -> str:
-        self.asked.append((folder, model, prompt))
-        return f"{model} says {prompt}"
+    def answer(self, model: Path, prompt: str) -> str:
+        self.asked.append((model, prompt))
+        return f"{model.name} says {prompt}"
 
 
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
     monkeypatch.chdir(tmp_path)
     stage = Stage()
-    loop, ask, report = (ModuleType(f"selfreward.{name}") for name in ("loop", "ask", "report"))
-    for module, verb in ((loop, "run"), (ask, "judge_one"), (ask, "answer")):
+    loop, asking, report = (ModuleType(f"selfreward.{name}") for name in ("loop", "asking", "report"))
+    for module, verb in ((loop, "run"), (asking, "judge_one"), (asking, "answer")):
         setattr(module, verb, getattr(stage, verb))
     report.__dict__["tables"] = lambda folder: {"folder": str(folder)}
     report.__dict__["render"] = lambda tables, console: console.print(f"tables of {tables['folder']}")
-    for name, module in (("loop", loop), ("ask", ask), ("report", report)):
+    for name, module in (("loop", loop), ("asking", asking), ("report", report)):
         monkeypatch.setitem(sys.modules, f"selfreward.{name}", module)
         monkeypatch.setattr(selfreward, name, module, raising=False)
     return stage
@@ -185,7 +185,7 @@ def test_the_newest_model_judges_unless_another_is_named(stage: Stage, finished:
     assert "score: 4.00 of 5  (67% of 3 votes readable, judge m2)" in text
     named = CLI.invoke(app, [*command, "--model", "m1", "--votes", "2", "--json"])
     assert json.loads(named.stdout)["judge"] == "m1"
-    assert stage.asked == [(Path("runs/x"), "m2", "p", "r", 3), (Path("runs/x"), "m1", "p", "r", 2)]
+    assert stage.asked == [(Path("runs/x/m2"), "p", "r", 3), (Path("runs/x/m1"), "p", "r", 2)]
 
 
 def test_code_that_comes_with_a_model_is_said_aloud_even_when_quiet(stage: Stage, finished: Path) -> None:

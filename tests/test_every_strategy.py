@@ -13,7 +13,7 @@ from selfreward.recipe import Recipe, load_recipe
 from selfreward.records import Pair
 from selfreward.strategies import STRATEGIES
 from selfreward.training.train import train
-from selfreward.verify import verify
+from selfreward.verifying import verify
 
 SMALL = [
     "seeds.num_ift=12", "seeds.num_eft_prompts=12", "eft.attempts=2", "prompts.num=6", "sft.epochs=1", "dpo.batch=4",

@@ -12,7 +12,7 @@ from selfreward.loop import check, run
 from selfreward.progress import QuietProgress
 from selfreward.recipe import Pairs, load_recipe
 from selfreward.records import Judgement, Pair, Response, Vote
-from selfreward.verify import verify
+from selfreward.verifying import verify
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))

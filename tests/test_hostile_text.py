@@ -13,7 +13,7 @@ from support_families import FAMILIES, build_tokenizer
 from support_responses import responses
 from typer.testing import CliRunner
 
-from selfreward import ask, chat, store
+from selfreward import asking, chat, store
 from selfreward.cli import app
 from selfreward.engines.base import Completion, Request, Sampling
 from selfreward.engines.base import ask as ask_engine
@@ -189,10 +189,10 @@ def run_that_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) ->
     folder = tmp_path / "x"
     (folder / "m1" / "model").mkdir(parents=True)
     (folder / "recipe.yaml").write_text(to_yaml(Recipe(name="x")))
-    monkeypatch.setattr(ask, "open_engine", lambda *_: Says(text))
-    ask._engine.cache_clear()
+    monkeypatch.setattr("selfreward.engines.opening.open_engine", lambda *_: Says(text))
+    asking._engines.close()
     yield folder
-    ask._engine.cache_clear()
+    asking._engines.close()
 
 
 def is_harmless(shown: str) -> bool:

@@ -13,7 +13,7 @@ from selfreward.labels import Label, export_labels, label, labels
 from selfreward.recipe import Source
 from selfreward.records import Pair, RankedSet
 from selfreward.seeds.reading import read
-from selfreward.verify.hashes import not_covered
+from selfreward.verifying.hashes import not_covered
 
 CLI = CliRunner()
 

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "selfreward"
 
 LAYERS = {
-    "selfreward": 0,  # the version
+    "selfreward": 0,  # the version, and names that are looked up in `api` when they are asked for
     "selfreward.errors": 0,
     "selfreward.records": 0,
     "selfreward.recipe": 0,
@@ -26,6 +26,7 @@ LAYERS = {
     "selfreward.named": 1,
     "selfreward.rouge": 1,
     "selfreward.templates": 1,
+    "selfreward.tracking": 1,
     "selfreward.engines": 2,
     "selfreward.databases": 3,
     "selfreward.seeds": 3,
@@ -42,16 +43,17 @@ LAYERS = {
     "selfreward.training": 5,
     "selfreward.evaluation": 5,
     "selfreward.analysis": 6,
-    "selfreward.ask": 6,
+    "selfreward.asking": 6,
     "selfreward.export": 6,
     "selfreward.following": 6,
     "selfreward.labels": 6,
     "selfreward.loop": 6,
-    "selfreward.plan": 6,
+    "selfreward.planning": 6,
     "selfreward.report": 6,
-    "selfreward.verify": 6,
+    "selfreward.verifying": 6,
     "selfreward.viewer": 6,
     "selfreward.doctor": 6,
+    "selfreward.api": 7,
     "selfreward.cli": 7,
     "selfreward.__main__": 7,
 }

@@ -16,7 +16,7 @@ import pytest
 from support_runs import SMALL, Runs
 
 from selfreward import store
-from selfreward.ask import answer, judge_one
+from selfreward.asking import answer, judge_one
 from selfreward.databases.sqlite import write_sqlite
 from selfreward.errors import BadInput
 from selfreward.loop import check, check_engines, run
@@ -25,7 +25,7 @@ from selfreward.prompts import Attempt
 from selfreward.recipe import Recipe, load_recipe
 from selfreward.records import Example, Judgement, Pair, Passage, Prompt, RankedSet, Record
 from selfreward.responses import Responses
-from selfreward.verify import verify
+from selfreward.verifying import verify
 
 ROOT = Path(__file__).parents[1]
 MODELS = ("sft", "m1", "m2", "m3")
@@ -391,7 +391,7 @@ def test_a_run_whose_judge_looks_facts_up_keeps_what_it_was_shown(
     prompts = [example.prompt for example in store.read(folder / "seed" / store.EFT_FILE, Example)]
     assert any("\nEvidence: The " in prompt for prompt in prompts)
     assert (verify(folder)["problems"], verify(folder)["not_covered"]) == ([], [])
-    judgement = judge_one(folder, "m2", "What is the trade of Baelmara?", "The trade of Baelmara is king.", votes=2)
+    judgement = judge_one(folder / "m2", "What is the trade of Baelmara?", "The trade of Baelmara is king.", votes=2)
     assert [one.id for one in judgement.evidence] == ["almanac: Baelmara, trade"]
 
     other = tmp_path / "other"
@@ -406,12 +406,12 @@ def test_a_run_whose_judge_looks_facts_up_keeps_what_it_was_shown(
 
 
 def test_the_models_of_a_run_judge_and_answer(straight: Straight) -> None:
-    judgement = judge_one(straight.folder, "m2", "Name some animals.", "List: fox, cat.", votes=4)
+    judgement = judge_one(straight.folder / "m2", "Name some animals.", "List: fox, cat.", votes=4)
     assert (judgement.judge, len(judgement.votes)) == ("m2", 4)
-    assert judgement == judge_one(straight.folder, "m2", "Name some animals.", "List: fox, cat.", votes=4)
-    assert answer(straight.folder, "m3", "Name some animals.").startswith("List: ")
+    assert judgement == judge_one(straight.folder / "m2", "Name some animals.", "List: fox, cat.", votes=4)
+    assert answer(straight.folder / "m3", "Name some animals.").startswith("List: ")
     with pytest.raises(BadInput, match="no model 'm4' in this run"):
-        answer(straight.folder, "m4", "Name some animals.")
+        answer(straight.folder / "m4", "Name some animals.")
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ from rich.console import Console
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
-from selfreward import plan as planning
+from selfreward import planning
 from selfreward.cli import app
 from selfreward.errors import BadInput
 from selfreward.judges.shown import judge_prompt
-from selfreward.plan import HARDWARE, Hardware, beside, plan, render_plan, shape_of
-from selfreward.plan.shape import adapter_parameters
+from selfreward.planning import HARDWARE, Hardware, beside, plan, render_plan, shape_of
+from selfreward.planning.shape import adapter_parameters
 from selfreward.recipe import Recipe, load_recipe
 
 SLOW = Hardware("slow", flops=1e10, bandwidth=1e9, memory_bytes=1e9, op_s=0.0, weight_bytes=4)

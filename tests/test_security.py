@@ -13,6 +13,7 @@ from selfreward.templates import render
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "selfreward"
+NO_WEIGHTS = ("AutoConfig.", "AutoTokenizer.", "GenerationConfig.")
 UNPICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 RUNS = {"eval", "exec", "compile", "__import__"}
 CALLS = {
@@ -58,10 +59,10 @@ def test_yaml_is_read_by_the_safe_loader_alone() -> None:
 
 
 def test_weights_are_read_from_safetensors_alone() -> None:
-    loads = [(place, node) for place, node in nodes() if called(node).startswith("AutoModel")]
-    loads = [(place, node) for place, node in loads if called(node).endswith(".from_pretrained")]
-    assert loads
-    assert [place for place, node in loads if keyword(node, "use_safetensors") != "True"] == []
+    loads = [(place, node) for place, node in nodes() if called(node).endswith(".from_pretrained")]
+    models = [(place, node) for place, node in loads if not called(node).startswith(NO_WEIGHTS)]
+    assert [place.partition(":")[0] for place, _ in models] == ["weights.py"]
+    assert [place for place, node in models if keyword(node, "use_safetensors") != "True"] == []
 
 
 def test_a_models_own_code_runs_only_where_the_recipe_says_so() -> None:

@@ -21,7 +21,7 @@ from selfreward.pairing import best_vs_worst
 from selfreward.recipe import Recipe, load_recipe
 from selfreward.records import Example, Judgement, Passage, Prompt, RankedResponse, RankedSet, Response, Vote, digest
 from selfreward.responses import Responses, ranked_responses
-from selfreward.verify import verify
+from selfreward.verifying import verify
 
 NUM_PROMPTS, NUM_SAMPLES, NUM_VOTES = 6, 3, 2
 

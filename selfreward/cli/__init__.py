@@ -24,6 +24,7 @@ from selfreward.cli.common import (
     warn_of_code,
 )
 from selfreward.cli.doctor import doctor
+from selfreward.cli.export import export, push
 from selfreward.cli.index import index
 from selfreward.cli.labels import export_labels
 from selfreward.cli.report import report
@@ -42,6 +43,8 @@ recipes_app = typer.Typer(help="The recipes that are shipped, and what a recipe 
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(eval_commands.app, name="eval")
 app.command()(doctor)
+app.command()(export)
+app.command()(push)
 app.command()(verify)
 app.command()(index)
 app.command()(report)
@@ -101,12 +104,12 @@ def run(
     """Run a recipe from M0 to the last model; a run that was stopped goes on where it was."""
     with exit_codes():
         from selfreward.progress import open_progress
-        from selfreward.recipe import RECIPE_FILE, load_recipe
+        from selfreward.recipe import load_recipe
+        from selfreward.store import run_place
 
         changes = [*(overrides or []), *([f"seed={seed}"] if seed is not None else [])]
         loaded = load_recipe(recipe, changes)
-        is_run = (Path(recipe) / RECIPE_FILE).is_file()
-        folder = to or (Path(recipe) if is_run else Path("runs") / loaded.name)
+        folder = to or run_place(recipe, loaded)
         warn_of_code(loaded)
     with exit_codes(f"interrupted; continue with: selfreward run {folder}"):
         from selfreward.loop import run as run_loop
@@ -184,7 +187,7 @@ def plan(
 ) -> None:
     """Predict tokens, time, memory, disk and cost of a recipe before anything runs; beside a run's own times."""
     with exit_codes():
-        from selfreward import plan as planning
+        from selfreward import planning
         from selfreward.recipe import RECIPE_FILE, load_recipe
 
         found = planning.plan(load_recipe(recipe, overrides or []))
@@ -212,9 +215,9 @@ def judge(
     """Let a model of a run judge an answer: its votes, their texts, and the score in points, 0 to 5."""
     with exit_codes():
         name = chosen_model(run, model)
-        from selfreward.ask import judge_one
+        from selfreward.asking import judge_one
 
-        judgement = judge_one(run, name, prompt, response, votes)
+        judgement = judge_one(run / name, prompt, response, votes)
         if as_json:
             print_json(judgement.model_dump())
             return
@@ -236,27 +239,15 @@ def chat(
     """Talk to a model of a run, one instruction at a time; it does not remember earlier ones."""
     with exit_codes():
         name = chosen_model(run, model)
-        from selfreward.ask import answer
+        from selfreward.asking import answer
 
         if prompt is not None:
-            print(visible(answer(run, name, prompt)))
+            print(visible(answer(run / name, prompt)))
             return
         typer.echo(f"{name} of {run}. One instruction a line; Ctrl-D leaves.", err=True)
         while (line := _next_line()) is not None:
             if line.strip():
-                print(visible(answer(run, name, line.strip())), flush=True)
-
-
-@app.command()
-def export(
-    model: Annotated[Path, typer.Argument(metavar="RUN/MODEL", help="A model of a run, as runs/micro/m3.")],
-    target: Annotated[Path, typer.Argument(help="The folder to write; it must not exist.")],
-) -> None:
-    """Write a model of a run as a plain transformers folder, with a model card."""
-    with exit_codes():
-        from selfreward.export import export as write
-
-        typer.echo(f"{write(model, target)}")
+                print(visible(answer(run / name, line.strip())), flush=True)
 
 
 def _next_line() -> str | None:

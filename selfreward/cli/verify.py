@@ -11,7 +11,7 @@ def verify(run: RunArgument, as_json: AsJson = False) -> None:
     """Check a run: hashes of its files, ids from file to file, counts, models. Exit code 3 where something is wrong."""
     with exit_codes():
         from selfreward.text import visible
-        from selfreward.verify import verify as check
+        from selfreward.verifying import verify as check
 
         found = check(run)
         if as_json:

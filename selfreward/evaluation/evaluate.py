@@ -4,7 +4,7 @@ Answers to held-out prompts and judgements of held-out ranked responses are kept
 be looked at and made again. Comparisons pair the models' answers to the same prompts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,10 @@ def evaluate(
     name: str, model_folder: str, folder: Path, rivals: Sequence[str], recipe: Recipe, seeds: Seeds, engines: Engines,
     progress: Progress,
 ) -> dict[str, Any]:  # fmt: skip
-    """Measure one model; `rivals` are names of models of the same run that were measured before. Returns eval.json."""
+    """Measure one model; `rivals` are names of models of the same run that were measured before. Returns eval.json.
+
+    What was measured now is also handed to the log of the progress, in short.
+    """
     path = folder / store.EVAL_FILE
     if path.exists():
         return dict(store.read_json(path))
@@ -38,7 +41,22 @@ def evaluate(
         found |= _truth(prompts, lines, folder, rivals)
     found |= _judging(name, model_folder, folder, recipe, seeds, engines, progress)
     store.write_json(path, found)
+    if progress.log is not None:
+        progress.log(measured=name, k=0 if name == "sft" else int(name[1:]), **headline(found))
     return found
+
+
+def headline(found: Mapping[str, Any]) -> dict[str, float]:
+    """The first figures of a measurement, without intervals; those that were not measured are left out."""
+    judged = found["reward_modelling"]
+    figures = {
+        **{
+            name: found.get("capability", {}).get(name, {}).get("mean") for name in ("score", "perfect", "length_words")
+        },
+        "net_against_sft": found.get("head_to_head", {}).get("sft", {}).get("net"),
+        "judge_pairwise_accuracy": (judged.get("oracle") or judged["human"])["half"]["pairwise_accuracy"]["value"],
+    }
+    return {name: figure for name, figure in figures.items() if figure is not None}
 
 
 def rivals_of(before: Sequence[str]) -> list[str]:

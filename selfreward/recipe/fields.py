@@ -17,15 +17,16 @@ def cited(default: Any, reason: str, **bounds: Any) -> Any:
     return Field(default, description=reason, **bounds)
 
 
-Whole = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=0)]
-Count = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=1)]
-AtLeastTwo = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=2)]
-Positive = Annotated[float, BeforeValidator(_no_truth_value), Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, BeforeValidator(_no_truth_value), Field(ge=0, allow_inf_nan=False)]
-Temperature = Annotated[float, BeforeValidator(_no_truth_value), Field(ge=0, le=10)]  # 0 is greedy
-Share = Annotated[float, BeforeValidator(_no_truth_value), Field(gt=0, le=1)]
-Part = Annotated[float, BeforeValidator(_no_truth_value), Field(ge=0, le=1)]
-Dropout = Annotated[float, BeforeValidator(_no_truth_value), Field(ge=0, lt=1)]
+# The bounds stand first: behind a validator pydantic knows them, and JSON Schema does not.
+Whole = Annotated[int, Field(ge=0), BeforeValidator(_no_truth_value)]
+Count = Annotated[int, Field(ge=1), BeforeValidator(_no_truth_value)]
+AtLeastTwo = Annotated[int, Field(ge=2), BeforeValidator(_no_truth_value)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_no_truth_value)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_truth_value)]
+Temperature = Annotated[float, Field(ge=0, le=10), BeforeValidator(_no_truth_value)]  # 0 is greedy
+Share = Annotated[float, Field(gt=0, le=1), BeforeValidator(_no_truth_value)]
+Part = Annotated[float, Field(ge=0, le=1), BeforeValidator(_no_truth_value)]
+Dropout = Annotated[float, Field(ge=0, lt=1), BeforeValidator(_no_truth_value)]
 
 
 class Section(BaseModel):

@@ -103,6 +103,9 @@ class Recipe(Section):
     guards: Guards = cited(Guards(), Guards.__doc__ or "")
     evaluation: Evaluation = cited(Evaluation(), Evaluation.__doc__ or "")
     plan: Plan = cited(Plan(), Plan.__doc__ or "")
+    tracking: tuple[Literal["tensorboard", "trackio", "wandb", "mlflow"], ...] = cited(
+        (), "none: metrics.jsonl alone; else trackers that get the same scalars. The last two may send them elsewhere"
+    )
     schedule: list[dict[str, Any]] = cited(
         [],
         "2.5: every round alike; else what is different in the first, the second ... as in `- {dpo.beta: 0.5, prompts.num: 800}`; "

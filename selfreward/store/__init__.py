@@ -13,7 +13,7 @@ from selfreward.store.files import (
     writing,
 )
 from selfreward.store.filling import Filling, fill
-from selfreward.store.lines import Lazy, Lines, read, stream
+from selfreward.store.lines import Lazy, Lines, open_lines, read, stream
 from selfreward.store.manifest import MANIFEST_FILE, Sealed, read_manifest, seal
 from selfreward.store.run import (
     AHEAD_FOLDER,
@@ -65,6 +65,7 @@ from selfreward.store.run import (
     is_running,
     model_name,
     open_run,
+    run_place,
     template_of,
 )
 
@@ -126,11 +127,13 @@ __all__ = [
     "json_text",
     "model_name",
     "moved",
+    "open_lines",
     "open_run",
     "read",
     "read_json",
     "read_manifest",
     "read_rows",
+    "run_place",
     "saving",
     "seal",
     "stream",

@@ -66,6 +66,11 @@ def read(path: Path, record_type: type[R]) -> list[R]:
     return list(stream(path, record_type))
 
 
+def open_lines(path: Path, record_type: type[R]) -> Lines[R]:
+    """The records of a file in its order, read when they are looked at; those added later are not among them."""
+    return Lines(path, record_type, index(path, record_type)[1])
+
+
 def index(path: Path, record_type: type[R]) -> tuple[Any, Any]:
     """(hashes of the ids, where the lines begin) of a file's records, two numpy arrays; both empty where there is no file.
 

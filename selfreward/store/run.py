@@ -4,7 +4,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -12,10 +12,12 @@ from typing import IO, Any
 from selfreward.errors import BadInput, nearest
 from selfreward.models import has_chat_template, is_hub_name, link_with_template, resolve_model
 from selfreward.recipe import RECIPE_FILE, Recipe, differences, load_recipe, to_yaml
+from selfreward.records import digest
 from selfreward.stamp import stamp, weight_hashes
 from selfreward.store.files import append_row, read_json, saving, write_json, write_text, writing
 from selfreward.store.manifest import forget_missing, seal
 from selfreward.templates import Kind, source, template_names, text_hash
+from selfreward.tracking import tracking
 
 # In the run folder
 STAMP_FILE = "stamp.json"
@@ -77,6 +79,7 @@ FREE_TO_CHANGE = (
     "training.launcher:",
     "training.config:",
     "guards.",
+    "tracking:",
     *(
         f"{engine}.{name}:"
         for engine in ("engine", "judge.engine")
@@ -94,11 +97,19 @@ def model_name(k: int) -> str:
     return "sft" if k == -1 else f"m{k}"
 
 
+def run_place(named: str | os.PathLike[str] | None, recipe: Recipe) -> Path:
+    """Where a recipe runs when nobody says: in the run folder by which it was named, else in runs/<name>."""
+    if named is not None and (Path(named) / RECIPE_FILE).is_file():
+        return Path(named)
+    return Path("runs") / recipe.name
+
+
 class RunFolder:
     """One run: `runs/<name>`. Reading needs no lock; `open_run` is the way to write."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._track: Callable[[Mapping[str, Any]], None] = lambda line: None  # to trackers, while the run is open
 
     @property
     def metrics(self) -> Path:
@@ -153,10 +164,11 @@ class RunFolder:
         return self.template_hashes().get("judge", {}).get(self.recipe().judge.template)
 
     def log(self, **scalars: Any) -> None:
-        """Adds one line to the metrics, with the time; and one more where a kill had torn the last."""
-        now = round(time.time(), 3)
-        if cut := append_row(self.metrics, {"time": now, **scalars}):
-            append_row(self.metrics, {"time": now, "torn": METRICS_FILE, "bytes": cut})
+        """Adds one line to the metrics, with the time; and one more where a kill had torn the last. Trackers get it too."""
+        line = {"time": round(time.time(), 3), **scalars}
+        if cut := append_row(self.metrics, line):
+            append_row(self.metrics, {"time": line["time"], "torn": METRICS_FILE, "bytes": cut})
+        self._track(line)
 
     def seal(self, *names: str) -> None:
         """Records files and folders that are finished in the manifest; see `manifest.seal`."""
@@ -262,6 +274,11 @@ def _same_texts(path: Path, texts: dict[str, dict[str, str]]) -> None:
                 raise BadInput(what, path, "restore the text, or start another run with --to")
 
 
+def _stamped(path: Path) -> str:
+    """The text of a run's stamp; a run whose folder was put together by hand may have none."""
+    return (path / STAMP_FILE).read_text() if (path / STAMP_FILE).exists() else str(path)
+
+
 def _attempts(path: Path) -> list[int]:
     """The numbers of a run's launches so far."""
     numbers = (entry.name.removeprefix("attempt_") for entry in (path / LOGS_FOLDER).glob("attempt_[0-9]*"))
@@ -338,5 +355,6 @@ def open_run(path: str | Path, recipe: Recipe, command: Sequence[str] | None = N
             for name in forget_missing(run.path):
                 logging.getLogger("selfreward").warning("%s is gone; what is needed of it is made again", name)
             seal(run.path, STAMP_FILE, RECIPE_FILE, BASE_FOLDER)
-            yield run
+            with tracking(recipe, run.path, digest(_stamped(run.path))) as run._track:
+                yield run
         seal(run.path, METRICS_FILE, LOGS_FOLDER)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from selfreward import store
 from selfreward.recipe import Dpo, Recipe, RewardModel, Rl, Sft
-from selfreward.records import Loss, Record, seed_of
+from selfreward.records import DPO_LOSS, Loss, Record, seed_of
 
 ORDER_FILE, ROWS_FILE, EVENTS_FILE = "order.json", "rows.jsonl", "events.jsonl"
 
@@ -34,7 +34,7 @@ class Order(Record):
     lesson: str  # a digest of the lesson: with the settings, what a checkpoint belongs to
     start: Path  # folder of the model that is taught
     reference: Path | None  # folder of the reference of DPO and RL; None for the others
-    loss: Loss  # of pairs
+    loss: Loss = DPO_LOSS  # of pairs
     reference_weights: str  # a digest of the reference's weights: what its log-probs belong to; "" where there is none
     reward_model: Path | None = None  # folder of RL's reward model
     folder: Path  # of the model that is made: checkpoints/, perhaps snapshots/, and at the end model/

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from selfreward.ask import judge_one
+from selfreward.asking import judge_one
 from selfreward.errors import BadInput, StageFailed
 from selfreward.records import Record
 
@@ -30,7 +30,7 @@ class Question(Record):
 def answer(question: Question) -> dict[str, object]:
     """The judgement, or in one line why there is none."""
     try:
-        judgement = judge_one(question.run, question.model, question.prompt, question.response, question.votes)
+        judgement = judge_one(question.run / question.model, question.prompt, question.response, question.votes)
     except (BadInput, StageFailed) as error:
         return {"error": str(error)}
     except Exception as error:  # a model that does not load must not end the process

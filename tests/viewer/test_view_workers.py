@@ -58,7 +58,7 @@ def test_no_process_is_started_before_the_first_question_and_old_answers_are_for
 
 
 def test_what_cannot_be_judged_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "no such file or folder" in str(
+    assert "no such run or model" in str(
         judging.answer(QUESTION.model_copy(update={"run": tmp_path / "none"}))["error"]
     )
 

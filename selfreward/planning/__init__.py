@@ -9,10 +9,10 @@ from dataclasses import asdict
 from typing import Any
 
 from selfreward.errors import BadInput
-from selfreward.plan.hardware import HARDWARE, Hardware, hardware_named, measure
-from selfreward.plan.printing import beside, render_plan
-from selfreward.plan.shape import shape_of
-from selfreward.plan.stages import Estimator, priced_alike
+from selfreward.planning.hardware import HARDWARE, Hardware, hardware_named, measure
+from selfreward.planning.printing import beside, render_plan
+from selfreward.planning.shape import shape_of
+from selfreward.planning.stages import Estimator, priced_alike
 from selfreward.recipe import Recipe
 
 __all__ = ["HARDWARE", "Hardware", "beside", "measure", "plan", "render_plan", "shape_of"]

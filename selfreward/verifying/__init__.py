@@ -9,8 +9,8 @@ from typing import Any
 
 from selfreward.errors import BadInput
 from selfreward.store import EVAL_FILE, RunFolder, model_name, read_rows
-from selfreward.verify.hashes import check_base, check_databases, check_manifest, check_models, not_covered
-from selfreward.verify.joins import check_records
+from selfreward.verifying.hashes import check_base, check_databases, check_manifest, check_models, not_covered
+from selfreward.verifying.joins import check_records
 
 
 def verify(folder: Path) -> dict[str, Any]:

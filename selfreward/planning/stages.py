@@ -11,8 +11,8 @@ from typing import Literal
 from selfreward import store
 from selfreward.evaluation.pinned import TEMPLATE as PAIRWISE_TEMPLATE
 from selfreward.judges.shown import judge_prompt
-from selfreward.plan.hardware import Hardware
-from selfreward.plan.shape import adapter_parameters
+from selfreward.planning.hardware import Hardware
+from selfreward.planning.shape import adapter_parameters
 from selfreward.recipe import EngineOptions, Recipe, Shape
 from selfreward.recipe.round import GROUNDED
 from selfreward.templates import render
