@@ -20,6 +20,7 @@ from selfreward.judges.filling import judge_into
 from selfreward.judges.grounded import check_shown, databases_of, hold_databases
 from selfreward.judges.shown import begin_of, judge_prompt
 from selfreward.models import link_with_template, vocabulary_size
+from selfreward.needs import check_used
 from selfreward.pairing.people import human_pairs
 from selfreward.progress import Progress
 from selfreward.recipe import RECIPE_FILE, Recipe
@@ -158,9 +159,9 @@ def reward_model_of(
 def check(recipe: Recipe) -> None:
     """BadInput for what a recipe names and there is not, before any work is done."""
     check_adapter(recipe.adapter)
-    check_processes(recipe)
     check_trackers(recipe.tracking)
     for one in every_round(recipe):
+        check_processes(one)
         for engine in one.engines:
             find_engine(engine.name)
         check_judge(one)
@@ -170,6 +171,7 @@ def check(recipe: Recipe) -> None:
             begin_of(one.judge)
         render("prompts", one.prompts.template, tasks=[""])
         check_strategy(one)
+    check_used([recipe.of_round(k) for k in range(2, recipe.rounds + 2)])
 
 
 def check_model(recipe: Recipe, folder: Path) -> None:

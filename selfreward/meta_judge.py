@@ -8,6 +8,7 @@ votes on the response is the better.
 from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
+from statistics import fmean
 
 import numpy as np
 
@@ -60,8 +61,8 @@ def _meetings(round: Round, doubtful: Sequence[Judgement], asked: Sequence[Compa
     settings = round.recipe.meta_judge
     pairs = list({pair.id: pair for some in asked for pair in some.values()}.values())
     distance = {
-        (pair.id, vote.text): abs((vote.score or 0.0) - (one.score or 0.0))
-        for one, some in zip(doubtful, asked, strict=True)
+        (pair.id, vote.text): abs((vote.score or 0.0) - mean)
+        for one, some, mean in zip(doubtful, asked, map(_mean, doubtful), strict=True)
         for pair in some.values()
         for vote in readable_votes(one)
     }
@@ -76,6 +77,11 @@ def _meetings(round: Round, doubtful: Sequence[Judgement], asked: Sequence[Compa
         return pairwise.compare(round.engine(round.k - 1), batch, settings.template, settings.read)
 
     return round.fill(store.META_JUDGEMENTS_FILE, pairwise.Meeting, pairs, lambda pair: pair.id, make)
+
+
+def _mean(judgement: Judgement) -> float:
+    """Of the readable votes, also where they are too few for a score."""
+    return fmean(vote.score for vote in judgement.votes if vote.score is not None)
 
 
 def _wins(num: int, asked: Comparisons, held: dict[str, pairwise.Meeting]) -> np.ndarray:

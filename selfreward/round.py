@@ -188,32 +188,31 @@ class Round:
         """Teaches the model of the round pairs aside, and gives the name under which the model that results can be asked."""
         if self.look_ahead is None:
             raise StageFailed("nobody is there to teach a model within the round", self.folder)
-        folder = self.folder / store.AHEAD_FOLDER
-        if not (folder / store.MODEL_FOLDER).exists():
-            self.look_ahead(self._lesson(pairing.pairs), f"/{store.AHEAD_FOLDER}")
+        self.look_ahead(
+            self._lesson(pairing.pairs), f"/{store.AHEAD_FOLDER}"
+        )  # a model that is there is not taught again
+        self.counts["pairs_ahead"] = pairing.counts
         return f"{self.folder.name}-{store.AHEAD_FOLDER}"
 
-    def dpo_lesson(self, pairing: Pairing, loss: Loss = DPO_LOSS, replay: float | None = None) -> Lesson:
+    def dpo_lesson(self, pairing: Pairing, loss: Loss = DPO_LOSS, replay: float = 0.0) -> Lesson:
         """The pairs as a lesson for the model of the round, anchored to itself (section 2.4), unless the recipe says otherwise.
 
-        `replay` times as many pairs of earlier rounds join them, if there are; the recipe's `pairs.replay` where it is None.
+        `replay` times as many pairs of earlier rounds join them, if there are, or as many as `pairs.replay` says.
         """
-        replay = self.recipe.pairs.replay if replay is None else replay
-        if replay:
-            pairing = joined(pairing, self._earlier_pairs(round(replay * len(pairing.pairs))), "replayed")
-        if self.recipe.dpo.nll:
-            loss = loss.model_copy(update={"nll": self.recipe.dpo.nll})
+        num_own = len(pairing.pairs)
+        if replay := self.recipe.pairs.replay or replay:
+            pairing = joined(pairing, self._earlier_pairs(round(replay * num_own), pairing.pairs), "replayed")
         self.counts["pairs"] = pairing.counts
         pairs = store.write_once(self.folder / store.PAIRS_FILE, pairing.pairs)
         self._seal(store.PAIRS_FILE)
-        self._watch(pair_alarms(len(pairs), pairing.counts["prompts"], self.recipe.guards))
+        self._watch(pair_alarms(num_own, pairing.counts["prompts"], self.recipe.guards))
         return self._lesson(pairs, loss)
 
     def rl_lesson(self, prompts: Sequence[Prompt]) -> Lesson:
         """Prompts as a lesson in which a model is rewarded for what it answers; start and anchor as the recipe says."""
         rewarding = self.reward_model().parent.name
         return self._lesson([]).model_copy(
-            update={"method": "rl", "prompts": tuple(prompts), "reward_model": rewarding}
+            update={"method": "rl", "prompts": tuple(prompts), "reward_model": rewarding, "loss": DPO_LOSS}
         )
 
     def sft_lesson(self, examples: Sequence[Example], start: int = 0) -> Lesson:
@@ -260,6 +259,8 @@ class Round:
         """A lesson of pairs about the models that the recipe names."""
         options = self.recipe.lesson
         start, reference = (options.place_of(name, self.k) for name in (options.start, options.reference))
+        if self.recipe.dpo.nll:
+            loss = loss.model_copy(update={"nll": self.recipe.dpo.nll})
         return Lesson(method="dpo", pairs=tuple(pairs), start=start, reference=reference, loss=loss)
 
     def _likelihoods(self, responses: Sequence[Response], k: int) -> dict[str, float]:
@@ -272,10 +273,12 @@ class Round:
         name = store.LIKELIHOODS_FILE.format(model=store.model_name(k))
         return {one.id: one.nats for one in self.fill(name, Likelihood, responses, lambda response: response.id, make)}
 
-    def _earlier_pairs(self, num: int) -> list[Pair]:
-        """At most `num` pairs of the rounds before this one, which ones by a hash."""
+    def _earlier_pairs(self, num: int, own: Sequence[Pair]) -> list[Pair]:
+        """At most `num` pairs of the rounds before this one that are not its `own`, which ones by a hash."""
         files = [self.folder.parent / store.model_name(k) / store.PAIRS_FILE for k in range(2, self.k)]
         pairs = {pair.id: pair for file in files if file.exists() for pair in store.read(file, Pair)}
+        for pair in own:
+            pairs.pop(pair.id, None)
         return sorted(pairs.values(), key=lambda pair: digest("replay", self.recipe.seed, self.k, pair.id))[:num]
 
     def _examples(self, numbers: range, pool: Sequence[Prompt]) -> dict[str, list[Prompt]]:

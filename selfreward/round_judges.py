@@ -42,9 +42,6 @@ class Judged(Protocol):
     def fill(self, name: str, record_type: Any, wanted: Any, key: Any, make: Any) -> Any:
         """`store.fill` of a file of the round."""
 
-    def keep(self, name: str, records: Any) -> None:
-        """Writes records into a file of the round at once."""
-
 
 def by_reward_model(round: Judged, responses: Sequence[Response]) -> Sequence[Judgement]:
     """A model of people's rankings that is frozen (Ouyang et al. 2022, arXiv 2203.02155); scores are its rewards."""
@@ -123,9 +120,11 @@ def _won(meeting: pairwise.Meeting, number: int) -> Vote:
 
 
 def _kept(round: Judged, judgements: Sequence[Judgement]) -> Sequence[Judgement]:
-    """The judgements, written into the round's file."""
-    round.keep(store.JUDGEMENTS_FILE, judgements)
-    return judgements
+    """The judgements, in the round's file; behind those that are there, as a round may judge in several goes."""
+    found: Sequence[Judgement] = round.fill(
+        store.JUDGEMENTS_FILE, Judgement, judgements, lambda one: one.id, lambda batch: batch
+    )
+    return found
 
 
 RoundJudge = Callable[[Any, Sequence[Response]], Sequence[Judgement]]
@@ -147,7 +146,7 @@ def check_judge(recipe: Recipe) -> None:
         raise BadInput(
             f"scores is for judges of single responses, not {recipe.judge.name}", "training.early_stopping.by", todo
         )
-    if recipe.judge.name == "implicit" and recipe.engine.name == "server":
+    if recipe.judge.name == "implicit" and recipe.engine.name in ("server", "vllm"):
         todo = "choose local or ray, or another judge"
         raise BadInput(
             "the judge implicit needs likelihoods of whole responses, which servers do not give", "engine.name", todo

@@ -1,15 +1,16 @@
 """THE place: what a round teaches. One short function per method, and the dict of them all.
 
 A strategy takes a `Round` and returns a `Lesson`. One of a user's own is named in the recipe as
-`package.module:function`. docs/strategies.md has what each is after, its source and that source's figures.
+`package.module:function`. `needs` has what a recipe must have for it, docs/strategies.md what each is after, its source
+and that source's figures.
 """
 
 from collections.abc import Callable
 
 from selfreward import store
-from selfreward.errors import BadInput
 from selfreward.meta_judge import judgement_pairs
 from selfreward.named import find
+from selfreward.needs import NEEDS
 from selfreward.pairing import PAIRINGS, joined, positives
 from selfreward.pairing.consistency import ANSWERS, most_vs_least_consistent
 from selfreward.pairing.over_time import past_vs_future
@@ -21,7 +22,6 @@ from selfreward.recipe import Recipe
 from selfreward.records import Lesson, Loss
 from selfreward.responses import ranked_responses
 from selfreward.round import Round
-from selfreward.round_judges import check_reward_model
 from selfreward.seeds import build_eft
 
 Strategy = Callable[[Round], Lesson]
@@ -83,7 +83,8 @@ def consistency_regularised(round: Round) -> Lesson:
 def sppo(round: Round) -> Lesson:
     """SPPO, Wu et al. 2024, arXiv 2405.00675: log-ratios are drawn to each response's probability to win against its like."""
     judgements = round.judge(round.sample(round.new_prompts()))
-    return round.dpo_lesson(round.pair(win_probabilities(judgements)), Loss(kind="sppo"))
+    are_wins = round.recipe.judge.name == "pairwise"
+    return round.dpo_lesson(round.pair(win_probabilities(judgements, are_wins)), Loss(kind="sppo"))
 
 
 def irpo(round: Round) -> Lesson:
@@ -119,14 +120,15 @@ def temporal(round: Round) -> Lesson:
     ahead = round.ahead(round.pair(round.judge(present)))
     past, future = round.sample(prompts, by=-1), round.sample(prompts, by=ahead)
     judgements = round.judge([*present, *past, *future])
-    return round.dpo_lesson(past_vs_future(judgements, past, future, round.recipe.seed))
+    return round.dpo_lesson(past_vs_future(judgements, past, future, round.recipe.pairs, round.recipe.seed))
 
 
 def self_taught_evaluator(round: Round) -> Lesson:
     """Self-Taught Evaluator, Wang et al. 2024, arXiv 2408.02666: judging is learnt from answers to a slightly other instruction."""
     prompts = round.new_prompts()
     responses = round.sample(prompts)
-    sets = ranked_by_making(prompts, responses, neighbours([prompt.text for prompt in prompts]))
+    nearest = neighbours([prompt.text for prompt in prompts])
+    sets, round.counts["self_ranked"] = ranked_by_making(prompts, responses, nearest)
     round.keep(store.SELF_RANKED_FILE, sets)
     judge, eft = round.recipe.judge, round.recipe.eft
     examples, round.counts["eft"] = build_eft(
@@ -148,68 +150,6 @@ STRATEGIES: dict[str, Strategy] = {
         consistency_regularised, sppo, irpo, self_consistency, dice, temporal, self_taught_evaluator, process_based,
     )
 }  # fmt: skip
-
-
-def _rankings(recipe: Recipe) -> None:
-    if not recipe.seeds.num_eft_prompts:
-        raise BadInput(
-            f"{recipe.strategy} needs responses that people ranked", "seeds.num_eft_prompts", "set it above 0"
-        )
-
-
-def _points(recipe: Recipe) -> None:
-    if recipe.judge.name == "reward_model":
-        todo = "choose another judge, or another strategy"
-        raise BadInput(f"{recipe.strategy} looks for 5 points, and rewards are no points", "judge.name", todo)
-
-
-def _reward_model(recipe: Recipe) -> None:
-    check_reward_model(recipe, recipe.strategy)
-
-
-def _one_process(recipe: Recipe) -> None:
-    if recipe.training.launcher != "in_process":
-        todo = "set it to in_process, or choose frozen_reward_model"
-        raise BadInput(f"{recipe.strategy} is trained in one process", "training.launcher", todo)
-
-
-def _judgements_in_words(recipe: Recipe) -> None:
-    if recipe.judge.read == "direct" or recipe.judge.name != recipe.judge.own_name:
-        todo = "set judge.name: llm or grounded, and judge.read: votes or expected"
-        raise BadInput(f"{recipe.strategy} needs judgements in words", "judge", todo)
-
-
-def _several_judgements(recipe: Recipe) -> None:
-    _judgements_in_words(recipe)
-    if recipe.judge.votes < 2:
-        raise BadInput(f"{recipe.strategy} compares several judgements of a response", "judge.votes", "set it above 1")
-
-
-def _likelihoods(recipe: Recipe) -> None:
-    if recipe.engine.name == "server":
-        raise BadInput(
-            f"{recipe.strategy} needs likelihoods of whole responses, which servers do not give", "engine.name",
-            "choose local or ray",
-        )  # fmt: skip
-
-
-def _to_the_end(recipe: Recipe) -> None:
-    if recipe.training.early_stopping:
-        what = f"is for lessons of DPO, and {recipe.strategy} teaches otherwise"
-        raise BadInput(what, "training.early_stopping", "leave it out")
-
-
-NEEDS: dict[str, tuple[Callable[[Recipe], None], ...]] = {  # what a recipe must have for a strategy
-    "positives_only": (_points, _to_the_end),
-    "sft_only": (_to_the_end,),
-    "frozen_reward_model": (_reward_model,),
-    "rlhf": (_reward_model, _one_process, _to_the_end),
-    "human_dpo": (_rankings,),
-    "dice": (_rankings, _likelihoods),
-    "consistency_regularised": (_likelihoods,),
-    "meta_rewarding": (_several_judgements,),
-    "self_taught_evaluator": (_judgements_in_words, _to_the_end),
-}
 
 
 def check_strategy(recipe: Recipe) -> Strategy:

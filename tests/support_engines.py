@@ -17,6 +17,7 @@ from selfreward.micro.authors import AVERAGE, CAREFUL, CARELESS, respond
 from selfreward.micro.reviews import blunt_review, careful_review
 from selfreward.micro.tasks import Task, draw_instruction, read_instruction
 from selfreward.recipe import EngineOptions
+from selfreward.records import seed_of
 
 NUM_ANSWERS = 6  # different ones to each prompt; a request's seed decides which come first
 
@@ -60,3 +61,14 @@ def people(options: EngineOptions, model_folder: str | Path) -> People:
         with Path(file).open("a") as openings:
             openings.write(f"{model_folder}\n")
     return People(said)
+
+
+def people_with_tastes(options: EngineOptions, model_folder: str | Path) -> People:
+    """`people`, whose likelihoods of given responses are each model's own."""
+    model = Path(model_folder).parent.name
+    return People(said, loglik=lambda prompt, response: -float(seed_of(model, prompt, response) % 1000) / 10)
+
+
+def odd_or_even(response: str) -> str:
+    """What a response answers, for votes: people who write freely agree on little else."""
+    return "odd" if len(response.split()) % 2 else "even"

@@ -38,6 +38,7 @@ LAYERS = {
     "selfreward.round": 4,
     "selfreward.round_judges": 4,
     "selfreward.meta_judge": 4,
+    "selfreward.needs": 5,
     "selfreward.strategies": 5,
     "selfreward.training": 5,
     "selfreward.evaluation": 5,

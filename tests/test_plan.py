@@ -146,6 +146,29 @@ def test_a_round_of_rlhf_is_drawn_read_and_trained_on_in_one_stage() -> None:
     assert taught["trained_tokens"] == 2 * rows * 30  # with the reference
 
 
+def test_every_round_is_priced_by_its_own_recipe() -> None:
+    schedule = "schedule=[{prompts.num: 100}, {prompts.num: 300, judge.votes: 2, strategy: frozen_reward_model}]"
+    found = plan(micro(schedule, "plan.response_tokens=20", "plan.judgement_tokens=30"), SLOW)
+    assert [stage(found, f"{name} responses")["written_tokens"] for name in ("m2", "m3")] == [
+        100 * 4 * 20,
+        300 * 4 * 20,
+    ]
+    assert stage(found, "m2 judgements")["written_tokens"] == 100 * 4 * 3 * 30
+    assert stage(found, "m3 judgements")["written_tokens"] == 0
+    names = [one["name"] for one in found["stages"]]
+    assert names.index("m3 responses") < names.index("train reward_model") < names.index("m3 judgements")
+    assert names.count("train reward_model") == 1
+    assert found["priced_as_self_rewarding"] == []
+
+
+def test_what_has_no_formula_of_its_own_is_said_to_be_priced_as_self_rewarding() -> None:
+    found = plan(micro("strategy=spin", "schedule=[{}, {strategy: irpo, judge.name: pairwise}]"), SLOW)
+    assert found["priced_as_self_rewarding"] == ["spin", "pairwise"]
+    console = Console(record=True, width=200)
+    render_plan(found, console)
+    assert "spin, pairwise: priced as self_rewarding" in console.export_text()
+
+
 def test_arithmetic_and_traffic_bind_in_turn() -> None:
     fast_memory, fast_units = replace(SLOW, bandwidth=1e15), replace(SLOW, flops=1e18)
     for bound in (fast_memory, fast_units):

@@ -345,6 +345,43 @@ def test_settings_of_an_adapter_without_one_are_refused_not_ignored() -> None:
         load_recipe("llama-3.1-8b-lora", ["adapter.kind=none", "adapter.alpha=8"])
 
 
+def test_a_schedule_changes_rounds_and_nothing_before_them() -> None:
+    schedule = [{"dpo.beta": 0.5, "sft.lr": 1e-4, "sft.final_lr": 1e-5}, {"strategy": "spin", "pairs.rho": 0.2}]
+    recipe = Recipe.of({"name": "x", "rounds": 3, "dpo": {"lr": 3e-6}, "schedule": schedule})
+    before = recipe.model_copy(update={"schedule": []})
+    assert recipe.of_round(-1) == recipe.of_round(1) == before  # the SFT baseline and M1
+    assert (recipe.of_round(2).dpo.beta, recipe.of_round(2).sft.lr, recipe.of_round(2).dpo.lr) == (0.5, 1e-4, 3e-6)
+    assert recipe.of_round(3) == recipe.of_round(4)  # the last entry holds for all later rounds
+    assert (recipe.of_round(4).strategy, recipe.of_round(4).pairs.rho, recipe.of_round(4).dpo.beta) == (
+        "spin",
+        0.2,
+        0.1,
+    )
+
+
+def test_an_entry_of_a_schedule_may_have_sections_and_leaves_the_rest_of_them() -> None:
+    recipe = Recipe.of(
+        {"name": "x", "dpo": {"lr": 3e-6}, "schedule": [{"dpo": {"beta": 0.5}, "judge.engine.name": "local"}]}
+    )
+    assert (recipe.of_round(2).dpo.beta, recipe.of_round(2).dpo.lr) == (0.5, 3e-6)
+    assert recipe.of_round(2).judge.engine is not None and recipe.judge.engine is None
+
+
+@pytest.mark.parametrize(
+    ("schedule", "says"),
+    [
+        ([{}, {}, {}], "has 3 entries for 2 rounds: raise rounds"),
+        ([{"rounds": 3}], "rounds is one for all rounds"),
+        ([{}, {"dpo.betta": 1}], "schedule, entry 2: dpo.betta: unknown key, did you mean dpo.beta"),
+        ([{"strategy.name": "spin"}], "schedule, entry 1: strategy: "),
+        ([{"dpo.beta": -1}], "schedule, entry 1: dpo.beta: "),
+        ([{"lesson.reference": "m2"}], "lesson.reference: m2 is not there yet when M2 is made"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused(schedule: list[dict[str, object]], says: str) -> None:
+    assert says in fault({"schedule": schedule})
+
+
 @given(
     rounds=st.integers(1, 9),
     lr=st.floats(1e-6, 1.0),

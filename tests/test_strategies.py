@@ -71,7 +71,7 @@ def new_round(seeds: Seeds, tmp_path: Path, request: pytest.FixtureRequest) -> C
         engines: Any = One(ScriptedEngine(script))
 
         def look_ahead(lesson: Lesson, beside: str) -> None:
-            (folder / beside.strip("/") / store.MODEL_FOLDER).mkdir(parents=True)
+            (folder / beside.strip("/") / store.MODEL_FOLDER).mkdir(parents=True, exist_ok=True)
 
         def reward_model() -> Path:
             return request.getfixturevalue("tiny_reward_model")

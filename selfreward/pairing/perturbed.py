@@ -31,16 +31,24 @@ def neighbours(texts: Sequence[str]) -> list[int | None]:
 
 def ranked_by_making(
     prompts: Sequence[Prompt], responses: Sequence[Response], nearest: Sequence[int | None]
-) -> list[RankedSet]:
-    """For each prompt its first response, ranked above the first one to its neighbour; none where the two say the same."""
+) -> tuple[list[RankedSet], dict[str, int]]:
+    """For each prompt its first response, ranked above the first one to its neighbour, and the counts of their making.
+
+    None where the two say the same, or there is no neighbour.
+    """
     first = {one.prompt_id: one for one in reversed(responses)}
+    counts = {"prompts": len(prompts), "sets": 0, "identical_text": 0, "without_neighbour": 0}
     sets = []
     for prompt, place in zip(prompts, nearest, strict=True):
         if place is None:
+            counts["without_neighbour"] += 1
             continue
         good, bad = first[prompt.id].text, first[prompts[place].id].text
-        if good.strip() != bad.strip():
-            ranked = (RankedResponse(text=good, rank=0), RankedResponse(text=bad, rank=1))
-            id = digest("self-ranked", prompt.text, good, bad)
-            sets.append(RankedSet(id=id, prompt=prompt.text, responses=ranked))
-    return sets
+        if good.strip() == bad.strip():
+            counts["identical_text"] += 1
+            continue
+        ranked = (RankedResponse(text=good, rank=0), RankedResponse(text=bad, rank=1))
+        id = digest("self-ranked", prompt.text, good, bad)
+        sets.append(RankedSet(id=id, prompt=prompt.text, responses=ranked))
+    counts["sets"] = len(sets)
+    return sets, counts

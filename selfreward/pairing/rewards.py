@@ -70,11 +70,11 @@ def length_regularised(judgements: Sequence[Judgement]) -> tuple[list[Judgement]
     return [_rescored(one, -high * len(one.response)) for one in judgements], high
 
 
-def win_probabilities(judgements: Sequence[Judgement]) -> list[Judgement]:
+def win_probabilities(judgements: Sequence[Judgement], are_wins: bool = False) -> list[Judgement]:
     """Judgements whose score is the probability that a response beats one of those to its prompt, itself included.
 
-    Every vote on the one is set against every vote on the other, equal ones count half. Responses without a readable vote
-    have no score and beat nobody.
+    Every vote on the one is set against every vote on the other, equal ones count half; where votes `are_wins`, one against
+    each of the others, they say it themselves. Responses without a readable vote have no score and beat nobody.
     """
     found = []
     for group in by_prompt(judgements):
@@ -84,7 +84,10 @@ def win_probabilities(judgements: Sequence[Judgement]) -> list[Judgement]:
             if not len(points):
                 found.append(_with_score(one, None))
                 continue
-            wins = [(points[:, None] > others).mean() + (points[:, None] == others).mean() / 2 for others in scored]
+            if are_wins:
+                wins = [*points, 0.5]  # the half is against itself
+            else:
+                wins = [(points[:, None] > others).mean() + (points[:, None] == others).mean() / 2 for others in scored]
             found.append(_with_score(one, float(np.mean(wins))))
     return found
 

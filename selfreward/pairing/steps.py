@@ -57,7 +57,8 @@ def _pair(judged: Sequence[Judgement], min_margin: float) -> Pair | str:
     for before in sorted(following, key=lambda parts: (len(parts), parts)):
         ways = sorted(following[before], key=lambda parts: (fmean(worth[parts]), parts))
         gap = fmean(worth[ways[-1]]) - fmean(worth[ways[0]])
-        if gap > (found[0] if found else 0.0):
+        # white space at the ends is no difference that a model could learn from
+        if gap > (found[0] if found else 0.0) and len({"".join(parts).strip() for parts in (ways[0], ways[-1])}) == 2:
             found = gap, ways[-1], ways[0]
     if found is None:
         return "tie"

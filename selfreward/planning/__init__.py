@@ -12,7 +12,7 @@ from selfreward.errors import BadInput
 from selfreward.planning.hardware import HARDWARE, Hardware, hardware_named, measure
 from selfreward.planning.printing import beside, render_plan
 from selfreward.planning.shape import shape_of
-from selfreward.planning.stages import Estimator
+from selfreward.planning.stages import Estimator, priced_alike
 from selfreward.recipe import Recipe
 
 __all__ = ["HARDWARE", "Hardware", "beside", "measure", "plan", "render_plan", "shape_of"]
@@ -45,6 +45,7 @@ def plan(recipe: Recipe, hardware: Hardware | None = None) -> dict[str, Any]:
         "training": recipe.training.model_dump(include={"processes", "config"}),
         "shape": shape.model_dump(),
         "assumed": recipe.plan.model_dump(exclude={"shape", "hardware", "devices"}),
+        "priced_as_self_rewarding": priced_alike(recipe),
         "stages": [asdict(stage) for stage in stages],
         "total": total | {"memory_bytes": max(stage.memory_bytes for stage in stages)},
         "fits": all(stage.memory_bytes <= hardware.memory_bytes for stage in stages),

@@ -42,6 +42,8 @@ def render_plan(found: Mapping[str, Any], console: Any) -> None:
         notes.append(f"training takes one of the {devices} devices (training.processes)")
     if any(stage["elsewhere"] for stage in found["stages"]):
         notes.append("the judge of the rounds has an engine of its own, which takes no time or memory here")
+    if alike := found["priced_as_self_rewarding"]:
+        notes.append(f"{', '.join(alike)}: priced as self_rewarding, though its stages differ")
     if found["cost"] is not None:
         notes.append(f"a served judge: {found['cost']:.2f} in the currency of plan.judge_price")
     if compared:

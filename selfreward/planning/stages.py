@@ -23,6 +23,8 @@ OPS_FORWARD, OPS_TRAIN = 30, 110  # operations started per layer: a forward; a f
 TOKENS_PER_WORD = 1.3
 QLORA_BYTES = 0.55  # of a weight in 4-bit NormalFloat, its scales quantised as well
 ENGINES_HERE = ("local", "vllm", "ray")  # those that compute on the hardware of the plan
+PRICED = ("self_rewarding", "sppo", "irpo", "process_based", "frozen_reward_model", "rlhf")  # strategies
+JUDGES_UNPRICED = ("pairwise", "implicit", "ensemble")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Stage:
 class Estimator:
     """The formulas, bound to a recipe, a shape and a device."""
 
-    recipe: Recipe
+    recipe: Recipe  # of the run, or of one of its rounds
     shape: Shape
     hardware: Hardware
 
@@ -61,35 +63,32 @@ class Estimator:
             self._sft("m1", recipe.seeds.num_ift + num_eft, sft_tokens + num_eft * eft_row),
             *self._measured("m1"),
         ]
+        rewarded = [k for k in range(2, recipe.rounds + 2) if _wants_a_reward_model(recipe.of_round(k))]
         for k in range(2, recipe.rounds + 2):
-            name, num = store.model_name(k), recipe.prompts.num
-            shots = recipe.prompts.shots_seed + recipe.prompts.shots_generated
-            attempts = math.ceil(num / assumed.accepted)
-            samples = recipe.responses.num_samples
-            found += [self._generating(f"{name} prompts", attempts, 1, 0, shots * prompt, prompt)]
-            if recipe.strategy == "rlhf":
-                found += [*self._reward_model(k), self._rl(name, num), *self._measured(name)]
-                continue
-            found += [self._generating(f"{name} responses", num, samples, 0, prompt, response)]
-            if recipe.judge.name == "reward_model" or recipe.strategy == "frozen_reward_model":
-                found += [*self._reward_model(k), self._rewarding(f"{name} judgements", num * samples)]
-            else:
-                found += [
-                    self._judging(
-                        f"{name} judgements", num * samples, recipe.judge.votes, recipe.judge.read, recipe.judge.engine
-                    )
-                ]
-            found += [
-                self._dpo(name, round(num * assumed.paired), ift_row),
-                *self._stopped(name),
-                *self._measured(name),
-            ]
+            found += replace(self, recipe=recipe.of_round(k))._round(k, k in rewarded[:1])
+            found += self._measured(store.model_name(k))  # as the recipe has it for all models
         return found
 
-    def _reward_model(self, k: int) -> list[Stage]:
+    def _round(self, k: int, makes_reward_model: bool) -> list[Stage]:
+        """What makes M_k by the recipe of its round; as self_rewarding, but for the strategies that are priced otherwise."""
+        recipe, assumed = self.recipe, self.recipe.plan
+        name, num, samples = store.model_name(k), recipe.prompts.num, recipe.responses.num_samples
+        prompt, response = assumed.prompt_tokens, assumed.response_tokens
+        shots = recipe.prompts.shots_seed + recipe.prompts.shots_generated
+        found = [self._generating(f"{name} prompts", math.ceil(num / assumed.accepted), 1, 0, shots * prompt, prompt)]
+        if recipe.strategy == "rlhf":
+            return [*found, *(self._reward_model() if makes_reward_model else ()), self._rl(name, num)]
+        found += [self._generating(f"{name} responses", num, samples, 0, prompt, response)]
+        judge = recipe.judge
+        if _wants_a_reward_model(recipe):
+            found += self._reward_model() if makes_reward_model else []
+            found += [self._rewarding(f"{name} judgements", num * samples)]
+        else:
+            found += [self._judging(f"{name} judgements", num * samples, judge.votes, judge.read, judge.engine)]
+        return [*found, self._dpo(name, round(num * assumed.paired), prompt + response), *self._stopped(name)]
+
+    def _reward_model(self) -> list[Stage]:
         """What the first round that wants a reward model makes: it is trained on all pairs of each set, and measured."""
-        if k > 2:
-            return []
         seeds, settings, name = self.recipe.seeds, self.recipe.reward_model, store.REWARD_MODEL_FOLDER
         pairs = seeds.num_eft_prompts * math.comb(seeds.num_ranked_responses, 2)
         tokens = 2 * pairs * (self.recipe.plan.prompt_tokens + self.recipe.plan.response_tokens)
@@ -273,6 +272,17 @@ class Estimator:
     def _frozen_bytes(self) -> float:
         """Bytes of a weight that is held beside an adapter; 0 where all weights are trained."""
         return {"none": 0.0, "lora": float(self.hardware.weight_bytes), "qlora": QLORA_BYTES}[self.recipe.adapter.kind]
+
+
+def priced_alike(recipe: Recipe) -> list[str]:
+    """Strategies and judges of the rounds whose own stages nobody has a formula for: they are priced as self_rewarding's."""
+    rounds = [recipe.of_round(k) for k in range(2, recipe.rounds + 2)]
+    names = [one.strategy for one in rounds if one.strategy not in PRICED]
+    return list(dict.fromkeys([*names, *(one.judge.name for one in rounds if one.judge.name in JUDGES_UNPRICED)]))
+
+
+def _wants_a_reward_model(recipe: Recipe) -> bool:
+    return recipe.judge.name == "reward_model" or recipe.strategy in ("frozen_reward_model", "rlhf")
 
 
 def _elsewhere(stage: Stage) -> Stage:

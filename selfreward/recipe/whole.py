@@ -133,6 +133,10 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _every_round_is_a_recipe(self) -> Self:
+        if len(self.schedule) > self.rounds:
+            raise ValueError(
+                f"schedule: has {len(self.schedule)} entries for {self.rounds} rounds: raise rounds, or leave entries out"
+            )
         for place in range(len(self.schedule)):
             try:
                 self.of_round(place + 2)
@@ -147,15 +151,20 @@ class Recipe(Section):
         return self
 
     def of_round(self, k: int) -> "Recipe":
-        """The recipe of the round that makes M_k, k >= 2: with what the schedule changes in it, and without a schedule."""
+        """The recipe of the round that makes M_k: with what the schedule changes in it, and without a schedule.
+
+        Models before M2 are made by no round: for them the schedule changes nothing.
+        """
         if not self.schedule:
             return self
         values = self.model_dump(exclude={"schedule"})
-        for path, value in self.schedule[min(k - 2, len(self.schedule) - 1)].items():
+        for path, value in flat(self.schedule[min(k - 2, len(self.schedule) - 1)] if k >= 2 else {}):
             *sections, key = path.split(".")
             inner = values
             for section in sections:
-                inner = inner.setdefault(section, {})
+                if not isinstance(inner.get(section), dict):  # an optional section that is not there, or no section
+                    inner[section] = {}
+                inner = inner[section]
             inner[key] = value
         return type(self).model_validate(values)
 

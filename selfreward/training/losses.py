@@ -3,7 +3,7 @@
 With u and v the log-ratios log p - log ref of the chosen and the rejected response, each p the product over its tokens:
 
     dpo   w [C L(u - v) + (1 - C) L(v - u)] + w nll (-log p(chosen)) / tokens,   L(d) = -log sigmoid(beta d)
-    sppo  w [(beta u - (P(chosen) - 1/2))^2 + (beta v - (P(rejected) - 1/2))^2]
+    sppo  w [(beta u - (P(chosen) - 1/2))^2 + (beta v - (P(rejected) - 1/2))^2] + w nll (-log p(chosen)) / tokens
 
 C is CREAM's consistency (arXiv 2410.12735, equation 6), nll the alpha of IRPO (arXiv 2404.19733, equation 1), w the weight of
 a pair as in ScPO (arXiv 2411.04109, section 3), P a response's probability to win against one of the model's (SPPO, arXiv
@@ -33,9 +33,10 @@ def pair_losses(
     """The loss of each pair (pairs,): `up` and `down` are u and v, `nll` nats a token, `win` (2, pairs) probabilities."""
     if loss.kind == "sppo":
         chosen, rejected = win - 0.5
-        return weight * ((beta * up - chosen) ** 2 + (beta * down - rejected) ** 2)
-    margin = beta * (up - down)
-    found = -loss.consistency * logsigmoid(margin) - (1 - loss.consistency) * logsigmoid(-margin)
+        found = (beta * up - chosen) ** 2 + (beta * down - rejected) ** 2
+    else:
+        margin = beta * (up - down)
+        found = -loss.consistency * logsigmoid(margin) - (1 - loss.consistency) * logsigmoid(-margin)
     return weight * (found + loss.nll * nll)
 
 

@@ -174,6 +174,7 @@ def _round(folder: Folder) -> Iterator[str]:
 def _stopped(folder: Folder) -> Iterator[str]:
     """What the snapshots of a training were asked, what was said of it, and which of them was chosen."""
     seed = Folder(folder.path.parent / store.SEED_FOLDER, folder.recipe)
+    judge = folder.recipe.of_round(int(folder.path.name.removeprefix("m"))).judge
     sets = list(seed.records(store.VALIDATION_SEED_FILE, RankedSet))
     prompts = {one.prompt for one in sets}
     answers = [one for line in folder.records(store.VALIDATION_RESPONSES_FILE, Responses) for one in line.samples]
@@ -185,7 +186,7 @@ def _stopped(folder: Folder) -> Iterator[str]:
         folder,
         store.VALIDATION_JUDGEMENTS_FILE,
         _known([*answers, *ranked_responses(sets)]),
-        folder.recipe.judge,
+        judge,
     )
     texts = {(one.prompt, one.text) for one in answers}
     meetings = folder.records(store.VALIDATION_MEETINGS_FILE, Meeting)

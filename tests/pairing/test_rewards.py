@@ -86,6 +86,12 @@ def test_win_probabilities_average_a_half_and_order_as_certain_votes_do(votes: l
                 assert (scores[i] or 0) > (scores[j] or 0)
 
 
+def test_votes_that_are_wins_already_say_the_probability() -> None:
+    first, second, third = judged("p", 0, [1, 1]), judged("p", 1, [0, 1]), judged("p", 2, [0, 0])
+    found = win_probabilities([first, second, third, judged("q", 0, [None])], are_wins=True)
+    assert [one.score for one in found] == [pytest.approx(2.5 / 3), 0.5, pytest.approx(0.5 / 3), None]
+
+
 def test_who_has_no_readable_vote_neither_wins_nor_loses() -> None:
     found = win_probabilities([judged("p", 0, [5.0]), judged("p", 1, [None]), judged("p", 2, [1.0])])
     assert [one.score for one in found] == [0.75, None, 0.25]

@@ -45,6 +45,10 @@ def test_a_prompt_without_difference_gives_no_pair() -> None:
     assert step_vs_step(judged(("A, b.", 3.0), ("A, c.", 2.5)), min_margin=1.0).counts["small_margin"] == 1
 
 
+def test_steps_that_differ_in_white_space_alone_are_no_pair() -> None:
+    assert step_vs_step(judged(("A, b, c.", 5.0), ("A, b,\nc.", 1.0))).counts["tie"] == 1
+
+
 def test_the_order_of_the_responses_changes_nothing() -> None:
     scored = [("A, b, c.", 5.0), ("A, b, d.", 4.0), ("A, x, c.", 1.0), ("B.", 2.0)]
     (pair,), (again,) = step_vs_step(judged(*scored)).pairs, step_vs_step(judged(*reversed(scored))).pairs

@@ -26,6 +26,7 @@ LOSSES = {
     "irpo": Loss(nll=0.7),
     "scpo": Loss(nll=0.5, weighted=True),
     "sppo": Loss(kind="sppo"),
+    "sppo and likelihood": Loss(kind="sppo", nll=0.5),
 }
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -75,12 +76,13 @@ def golden(name: str, policy: Path, reference: Path) -> float:
         d = BETA * (u - v)
         dpo_loss, turned = math.log1p(math.exp(-d)), math.log1p(math.exp(d))
         nll = -chosen[i][0] / chosen[i][1]
+        squares = (BETA * u - (pair.chosen_score - 0.5)) ** 2 + (BETA * v - (pair.rejected_score - 0.5)) ** 2
         total += {
             "cream": 0.3 * dpo_loss + 0.7 * turned,
             "irpo": dpo_loss + 0.7 * nll,
             "scpo": pair.weight * (dpo_loss + 0.5 * nll),
-            "sppo": BETA**2
-            * ((u - (pair.chosen_score - 0.5) / BETA) ** 2 + (v - (pair.rejected_score - 0.5) / BETA) ** 2),
+            "sppo": squares,
+            "sppo and likelihood": squares + 0.5 * nll,
         }[name]
     return total / len(PAIRS)
 
