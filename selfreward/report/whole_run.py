@@ -21,6 +21,12 @@ PAPER: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+ELSEWHERE = (
+    "AlpacaEval 2.0, MT-Bench, IFEval and NLP tasks have prompts of their own: `selfreward eval alpaca`, `mt-bench`, `ifeval` and "
+    "`nlp` print them, the paper's figures beside ours."
+)
+
+
 def with_tables(measured: Mapping[str, Any], tables: Mapping[str, Any]) -> dict[str, Any]:
     """What `measure_run` found, what the run's own evaluation did (`report.tables`), and the paper's figures."""
     kept = ("run", "models", "reward_modelling", "judge_health", "capability", "by_family", "by_complexity", "by_point")
@@ -139,4 +145,5 @@ def _how(found: Mapping[str, Any], judges: Sequence[Mapping[str, Any]]) -> list[
         f"Answers: temperature {answers['temperature']:g}, top-p {answers['top_p']:g}, {answers['num_samples']} for each prompt. "
         f"As judges, models are asked with the template {judged['template']}, {judged['votes']} votes."
     )
+    lines.append(ELSEWHERE)
     return lines
