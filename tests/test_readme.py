@@ -63,11 +63,10 @@ def is_ours(command: str) -> bool:
 
 @pytest.fixture(scope="module")
 def quick(micro_fast: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder in which `selfreward run micro-fast` was run; runs/micro and runs/meta stand for it too."""
+    """A folder in which `selfreward run micro-fast` was run; runs/micro stands for it too."""
     folder = tmp_path_factory.mktemp("readme") / "home"
     shutil.copytree(micro_fast, folder)
-    for other in ("micro", "meta"):
-        (folder / "runs" / other).symlink_to(folder / "runs" / "micro-fast")
+    (folder / "runs" / "micro").symlink_to(folder / "runs" / "micro-fast")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         yield folder
