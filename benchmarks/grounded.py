@@ -12,6 +12,7 @@ over run seeds.
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ from selfreward.micro.words import ATTRIBUTES
 from selfreward.recipe import Recipe, load_recipe, to_yaml
 from selfreward.records import RankedResponse, RankedSet, digest
 from selfreward.responses import Responses, ranked_responses
+from selfreward.stamp import git_commit
 from selfreward.statistics import mean_ci
 from selfreward.store import read_json, stream, write_text
 
@@ -202,6 +204,11 @@ def main() -> None:
         parser.error("--work FOLDER is where the runs lie")
     path = RESULTS / "grounded.json"
     figures: dict[str, Any] = read_json(path) if options.only and path.exists() else {}
+    made_by = dict(figures.get("made_by", {}))  # each part has a command of its own
+    for part in ("index", "judges"):
+        if options.only in (None, part):
+            made_by[part] = {"commit": git_commit(), "command": shlex.join(["python", *map(str, sys.argv)])}
+    figures["made_by"] = made_by
     if options.only != "judges":
         figures |= indexes(options.passages)
     if options.only != "index":
