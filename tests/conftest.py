@@ -57,6 +57,25 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path
 
 
 @pytest.fixture(scope="session")
+def other_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`tiny_model` with every weight a little off."""
+    import torch
+
+    from selfreward.chat import load_tokenizer
+    from selfreward.training import trainer
+
+    folder = tmp_path_factory.mktemp("other_model")
+    model = trainer.load_model(str(tiny_model))
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    model.save_pretrained(folder)
+    load_tokenizer(tiny_model).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def micro_tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with the micro-world's tokenizer, built from its words."""
     from selfreward.micro import tokenizer

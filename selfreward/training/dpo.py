@@ -21,13 +21,13 @@ from selfreward.recipe import Dpo, Training
 from selfreward.records import DPO_LOSS, Loss
 from selfreward.training.losses import Other
 from selfreward.training.reference import LogProbs, read_log_probs, write_log_probs
-from selfreward.training.trainer import Ours, arguments, in_processes, on_one_device
+from selfreward.training.trainer import OfPairs, arguments, in_processes, on_one_device
 
 MEANS = ("rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins", "logps/chosen",
          "logps/rejected")  # fmt: skip
 
 
-class Trainer(Ours, DPOTrainer):
+class Trainer(OfPairs, DPOTrainer):
     """TRL's DPO on rows that are token ids already, with the mean over the pairs of the whole batch.
 
     TRL's is the mean of the means of a batch's parts, which weigh the same although the last may be smaller.
@@ -74,11 +74,10 @@ class Trainer(Ours, DPOTrainer):
                 side += values.float().tolist()
         return list(zip(*sides, strict=True))
 
-    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> torch.Tensor:
-        """Pairs of the whole batch, over all processes."""
-        num_pairs = sum(int(_is_pair(inputs).sum()) for inputs in batch_samples)
-        total: torch.Tensor = self.accelerator.gather(torch.tensor([num_pairs], device=device)).sum()
-        return total
+    def is_pair(self, inputs: Any) -> torch.Tensor:
+        """(rows,): whether a row is a pair and no filler. TRL's batch holds the chosen ones first, then the rejected."""
+        chosen: torch.Tensor = inputs["completion_mask"].chunk(2)[0]
+        return chosen.bool().any(1)
 
     def compute_loss(
         self,
@@ -91,7 +90,7 @@ class Trainer(Ours, DPOTrainer):
         loss: torch.Tensor = super().compute_loss(model, inputs)
         if num_items_in_batch is None:
             return loss
-        is_pair, processes = _is_pair(inputs), self.accelerator.num_processes
+        is_pair, processes = self.is_pair(inputs), self.accelerator.num_processes
         if processes > 1:
             num_pairs = int(self.accelerator.gather(is_pair.sum()[None]).sum())
             for name in MEANS:
@@ -104,12 +103,6 @@ class Trainer(Ours, DPOTrainer):
 
 class OtherTrainer(Other, Trainer):  # type: ignore[misc]
     """The same with a loss that TRL does not have."""
-
-
-def _is_pair(inputs: Any) -> torch.Tensor:
-    """(rows,): whether a row is a pair and no filler. TRL's batch holds the chosen ones first, then the rejected."""
-    chosen: torch.Tensor = inputs["completion_mask"].chunk(2)[0]
-    return chosen.bool().any(1)
 
 
 def dpo_trainer(model: Any, reference: Any | None, tokenizer: Any, rows: list[dict[str, Any]], settings: Dpo,

@@ -14,22 +14,25 @@ from transformers import AutoConfig, set_seed
 from trl import RewardConfig, RewardTrainer
 
 from selfreward.recipe import RewardModel, Training
-from selfreward.training.trainer import Ours, arguments, dropout_fields, in_processes, on_one_device
+from selfreward.training.trainer import OfPairs, arguments, dropout_fields, in_processes, on_one_device
 from selfreward.weights import load_reward_model
 
 MEANS = ("accuracy", "margin")
 
 
-class Trainer(Ours, RewardTrainer):
+class Trainer(OfPairs, RewardTrainer):
     """TRL's reward modelling with the mean over the pairs of the whole batch, as in `dpo.Trainer`."""
 
     loss_is_scaled_for_ga = True
 
-    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> torch.Tensor:
-        """Pairs of the whole batch, over all processes."""
-        num_pairs = sum(int(_is_pair(inputs).sum()) for inputs in batch_samples)
-        total: torch.Tensor = self.accelerator.gather(torch.tensor([num_pairs], device=device)).sum()
-        return total
+    def is_pair(self, inputs: Any) -> torch.Tensor:
+        """(rows,): whether a row is a pair and no filler, whose sides are the same; so are those of two texts in unknown words.
+
+        The chosen ones stand first.
+        """
+        chosen, rejected = inputs["input_ids"].chunk(2)
+        found: torch.Tensor = (chosen != rejected).any(1)
+        return found
 
     def compute_loss(
         self,
@@ -39,7 +42,7 @@ class Trainer(Ours, RewardTrainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor:
         """This part's share of the mean over the batch, times the processes, over which gradients are averaged."""
-        is_pair, processes = _is_pair(inputs), self.accelerator.num_processes
+        is_pair, processes = self.is_pair(inputs), self.accelerator.num_processes
         loss: torch.Tensor = super().compute_loss(model, inputs)
         if num_items_in_batch is None:
             return loss
@@ -51,16 +54,6 @@ class Trainer(Ours, RewardTrainer):
         if fillers:
             loss = loss - math.log(2) * fillers / len(is_pair)
         return loss * (len(is_pair) * processes / max(1, int(num_items_in_batch)))
-
-
-def _is_pair(inputs: Any) -> torch.Tensor:
-    """(rows,): whether a row is a pair and no filler, whose sides are the same; so are those of two texts in unknown words.
-
-    The chosen ones stand first.
-    """
-    chosen, rejected = inputs["input_ids"].chunk(2)
-    found: torch.Tensor = (chosen != rejected).any(1)
-    return found
 
 
 def new_reward_model(

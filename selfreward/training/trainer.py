@@ -226,6 +226,20 @@ class Ours:
         """TRL reports each trainer to its makers; the environment variable against it is read too early to be set."""
 
 
+class OfPairs(Ours):
+    """Mixed into trainers on pairs, whose loss is the mean over the pairs of the whole batch, not of its parts' means."""
+
+    def is_pair(self, inputs: Any) -> torch.Tensor:
+        """(rows,): whether a row of a batch is a pair and no filler."""
+        raise NotImplementedError
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> torch.Tensor:
+        """Pairs of the whole batch, over all processes."""
+        num_pairs = sum(int(self.is_pair(inputs).sum()) for inputs in batch_samples)
+        total: torch.Tensor = self.accelerator.gather(torch.tensor([num_pairs], device=device)).sum()  # type: ignore[attr-defined]
+        return total
+
+
 def in_processes(rows: list[dict[str, list[int]]], training: Training | None) -> list[dict[str, list[int]]]:
     """The rows of a trainer: with several processes, and the filler after them."""
     return [*rows, filler(rows)] if training is not None and training.processes > 1 else rows

@@ -51,20 +51,6 @@ def recipe(seed: int = 0, sections: dict[str, Any] | None = None, **changes: Any
     return Recipe.of({"name": "x", "seed": seed, "dpo": {**settings, **changes}, **(sections or {})})
 
 
-@pytest.fixture(scope="session")
-def other_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`tiny_model` with every weight a little off."""
-    folder = tmp_path_factory.mktemp("other_model")
-    model = trainer.load_model(str(tiny_model))
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.05 * torch.randn_like(parameter)
-    model.save_pretrained(folder)
-    load_tokenizer(tiny_model).save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture
 def taught(tiny_model: Path, tmp_path: Path) -> Callable[..., tuple[Path, list[dict[str, Any]]]]:
     """Trains a lesson in a fresh folder; returns the model folder and what was logged."""

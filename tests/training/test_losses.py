@@ -39,20 +39,6 @@ def on_the_cpu() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def moved(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`tiny_model` with every weight a little off, to be the reference."""
-    folder = tmp_path_factory.mktemp("moved")
-    model = trainer.load_model(str(tiny_model))
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.05 * torch.randn_like(parameter)
-    model.save_pretrained(folder)
-    load_tokenizer(tiny_model).save_pretrained(folder)
-    return folder
-
-
 def log_probs(folder: Path, side: str) -> list[tuple[float, int]]:
     """(log p, tokens) of every pair's chosen or rejected response, in float64."""
     model, tokenizer = trainer.load_model(str(folder)).double().eval(), load_tokenizer(folder)
@@ -98,22 +84,26 @@ def build(policy: Path, reference: Path, folder: Path, loss: Loss, **machine: An
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_a_loss_is_its_papers_formula(name: str, tiny_model: Path, moved: Path, tmp_path: Path) -> None:
-    found, _ = dpo.first_loss(build(tiny_model, moved, tmp_path, LOSSES[name]))
-    assert found == pytest.approx(golden(name, tiny_model, moved), rel=1e-6)
+def test_a_loss_is_its_papers_formula(name: str, tiny_model: Path, other_model: Path, tmp_path: Path) -> None:
+    found, _ = dpo.first_loss(build(tiny_model, other_model, tmp_path, LOSSES[name]))
+    assert found == pytest.approx(golden(name, tiny_model, other_model), rel=1e-6)
 
 
-def test_full_consistency_no_likelihood_and_no_weights_are_dpo(tiny_model: Path, moved: Path, tmp_path: Path) -> None:
-    plain, _ = dpo.first_loss(build(tiny_model, moved, tmp_path / "a", DPO_LOSS))
-    same, _ = dpo.first_loss(build(tiny_model, moved, tmp_path / "b", Loss(nll=1e-12)))
+def test_full_consistency_no_likelihood_and_no_weights_are_dpo(
+    tiny_model: Path, other_model: Path, tmp_path: Path
+) -> None:
+    plain, _ = dpo.first_loss(build(tiny_model, other_model, tmp_path / "a", DPO_LOSS))
+    same, _ = dpo.first_loss(build(tiny_model, other_model, tmp_path / "b", Loss(nll=1e-12)))
     assert same == pytest.approx(plain, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["scpo", "sppo"])
-def test_a_batch_in_parts_teaches_what_the_whole_does(name: str, tiny_model: Path, moved: Path, tmp_path: Path) -> None:
+def test_a_batch_in_parts_teaches_what_the_whole_does(
+    name: str, tiny_model: Path, other_model: Path, tmp_path: Path
+) -> None:
     gradients = []
     for rows in (len(PAIRS), 2):
-        built = build(tiny_model, moved, tmp_path / str(rows), LOSSES[name], device_batch=rows)
+        built = build(tiny_model, other_model, tmp_path / str(rows), LOSSES[name], device_batch=rows)
         built.args.max_steps = 1
         norms: list[float] = []
         built.accelerator.clip_grad_norm_ = lambda parameters, *_, norms=norms, **__: norms.append(
@@ -162,7 +152,7 @@ def test_sppo_draws_log_ratios_to_the_win_probabilities(tiny_model: Path, tmp_pa
 
 
 def test_a_reference_that_is_not_the_start_is_found_out_with_any_loss(
-    tiny_model: Path, moved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, other_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dpo, "first_loss", lambda trainer: (0.7, 0.2))
     with pytest.raises(StageFailed, match="reference is not the model"):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from support_lessons import Killed, KilledAfter
 
-from selfreward.chat import encode_example, encode_prompt, load_tokenizer
+from selfreward.chat import encode_example, encode_prompt
 from selfreward.errors import StageFailed
 from selfreward.progress import QuietProgress
 from selfreward.recipe import Recipe
@@ -124,20 +124,6 @@ def test_a_strong_anchor_holds_the_policy_back(taught: Any) -> None:
 def test_the_first_kl_is_0_where_the_model_is_its_own_reference(taught: Any) -> None:
     _, logged = taught(epochs=1)
     assert [line["first_kl"] for line in logged if "first_kl" in line] == [pytest.approx(0, abs=1e-5)]
-
-
-@pytest.fixture(scope="module")
-def other_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`tiny_model` with every weight a little off."""
-    folder = tmp_path_factory.mktemp("other_model")
-    model = trainer.load_model(str(tiny_model))
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.05 * torch.randn_like(parameter)
-    model.save_pretrained(folder)
-    load_tokenizer(tiny_model).save_pretrained(folder)
-    return folder
 
 
 def test_the_tokens_that_were_read_are_counted_at_the_end(taught: Any, rewarding: Shortness) -> None:
